@@ -1,0 +1,35 @@
+//! The vocabulary of Troupe: ids, keys, Regions, commands, requests, replies and errors.
+//!
+//! This crate is pure: no clock, thread, socket, file or random source. Every other crate depends
+//! on it and it depends on none of them.
+//!
+//! | file | subject |
+//! |---|---|
+//! | [`ids`] | newtypes for every id and quantity |
+//! | [`key`] | keys, key ranges and the mode prefixes of the spaces |
+//! | [`region`] | Region descriptor, peers, epoch and its comparison rules |
+//! | [`command`] | what a Raft entry carries, and what a read asks for |
+//! | [`raw_value`] | how a raw value and its expiry are stored |
+//! | [`request`] | region-scoped requests and replies, edge-neutral |
+//! | [`error`] | error classes, stable codes, region errors |
+//! | [`pd`] | what nodes say to the Placement Driver and what it answers |
+//! | [`raft_message`] | what stores send each other |
+//! | [`codec`] | the versioned byte format of everything stored or sent |
+pub mod codec;
+pub mod command;
+pub mod error;
+pub mod ids;
+pub mod key;
+pub mod pd;
+pub mod raft_message;
+pub mod raw_value;
+pub mod region;
+pub mod request;
+
+pub use command::{ReadCommand, ReadReply, WriteCommand, WriteReply};
+pub use error::{Class, Code, RegionError};
+pub use ids::{
+    ClusterId, Generation, LogIndex, NodeId, PeerId, RegionId, StoreId, Term, Timestamp, UnixMillis,
+};
+pub use key::{Key, KeyRange};
+pub use region::{Peer, PeerRole, Region, RegionEpoch};

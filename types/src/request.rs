@@ -1,0 +1,129 @@
+//! Region-scoped requests and replies: what a gateway sends to the leader of one Region, on this
+//! node or on another.
+use crate::command::{ReadCommand, ReadReply, WriteCommand, WriteReply};
+use crate::error::RegionError;
+use crate::ids::{LogIndex, RegionId, StoreId, Term};
+use crate::region::{Peer, Region, RegionEpoch};
+use serde::{Deserialize, Serialize};
+
+/// How fresh a read must be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Consistency {
+    /// At the leader: by its lease, or by ReadIndex when the lease is not sure. Linearizable as long
+    /// as monotonic clocks of different machines run at the same rate within 10 %.
+    #[default]
+    Leader,
+    /// At the leader, always by ReadIndex: linearizable without any clock.
+    Linearizable,
+    /// At the replica asked, by an index that the leader confirms. Linearizable.
+    Follower,
+}
+
+/// Which Region, and the shape that the sender believes it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegionTarget {
+    /// Which Region.
+    pub region: RegionId,
+    /// Shape the sender routed by.
+    pub epoch: RegionEpoch,
+}
+
+/// One request to one Region on one store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegionRequest {
+    /// Which store is asked.
+    pub store: StoreId,
+    /// Which Region of it.
+    pub target: RegionTarget,
+    /// What to do.
+    pub body: RegionBody,
+    /// Trace that this belongs to; 0 = not traced.
+    pub trace: u64,
+}
+
+/// What to do with a Region.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RegionBody {
+    /// Read on a snapshot.
+    Read {
+        /// What.
+        command: ReadCommand,
+        /// How fresh.
+        consistency: Consistency,
+    },
+    /// Replicate and apply.
+    Write(WriteCommand),
+    /// Change the Raft group.
+    Admin(AdminCommand),
+    /// Describe the replica.
+    Status,
+}
+
+/// Change of a Raft group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AdminCommand {
+    /// Change members by joint consensus (one change alone goes the simple way). Answered when the
+    /// configuration is no longer joint.
+    ChangePeers {
+        /// What to change, each peer at most once.
+        changes: Vec<PeerChange>,
+    },
+    /// Hand leadership to a voter. Answered when the hand-over was started.
+    TransferLeader {
+        /// Who shall lead.
+        to: Peer,
+    },
+}
+
+/// One step of a member change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PeerChange {
+    /// Add a voter, or make a learner one.
+    AddVoter(Peer),
+    /// Add a learner, or make a voter one.
+    AddLearner(Peer),
+    /// Remove a replica.
+    Remove(Peer),
+}
+
+/// What a replica says about itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerStatus {
+    /// Shape as applied.
+    pub region: Region,
+    /// The replica asked.
+    pub peer: Peer,
+    /// Who leads, as far as it knows.
+    pub leader: Option<Peer>,
+    /// Its term.
+    pub term: Term,
+    /// First index still in the log.
+    pub first_index: LogIndex,
+    /// Last index in the log.
+    pub last_index: LogIndex,
+    /// Known to be committed.
+    pub committed: LogIndex,
+    /// Applied to the engine.
+    pub applied: LogIndex,
+    /// For a leader: what each replica is known to hold.
+    pub matched: Vec<(Peer, LogIndex)>,
+    /// Was the lease valid when asked?
+    pub lease_valid: bool,
+}
+
+/// What a Region answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RegionReply {
+    /// To a read.
+    Read(ReadReply),
+    /// To a write.
+    Write(WriteReply),
+    /// To an admin command: the Region's shape after it.
+    Admin(Region),
+    /// To a status query.
+    Status(Box<PeerStatus>),
+}
+
+/// Reply or refusal of one Region.
+pub type RegionResult = Result<RegionReply, RegionError>;
