@@ -1,1 +1,1 @@
-//! Placeholder while dependencies build.
+//! Part of Troupe; see the README's map.

@@ -1,1 +1,20 @@
-//! Placeholder while dependencies build.
+//! Disks of a Store: the key-value engine and the Raft log, each behind a trait, each with a real
+//! implementation and a memory twin that loses what was not synced when it crashes.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`engine`] | [`engine::KvEngine`]: applied data, one RocksDB a Store |
+//! | [`raft_log`] | [`raft_log::RaftLog`]: entries and hard state of all Regions, one raft-engine a Store |
+//! | [`apply`] | pure: Raft entry + state → write batch + replies |
+//! | [`read`] | pure: read command + snapshot → reply |
+//! | [`region_state`] | what a Store persists about each replica, and under which keys |
+//! | [`failure`] | the panic hook and abort rules for storage failures |
+pub mod apply;
+pub mod engine;
+pub mod error;
+pub mod failure;
+pub mod raft_log;
+pub mod read;
+pub mod region_state;
+
+pub use error::StorageError;

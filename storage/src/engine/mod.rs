@@ -1,0 +1,162 @@
+//! The key-value engine of a Store.
+//!
+//! The Raft log is the write-ahead log of applied data: applying writes with
+//! [`Durability::Buffered`], and the Raft log of a Region is cut only up to an applied index that
+//! [`KvEngine::make_durable`] has covered. What must survive by itself (a replica's birth, the
+//! intent to apply a snapshot, a tombstone) is written with [`Durability::Synced`].
+//!
+//! Any error of a write or sync is fatal for the Store: the caller ends the process (see
+//! [`crate::failure`]).
+use crate::error::StorageError;
+use bytes::Bytes;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use troupe_types::raft_message::SnapshotFile;
+use troupe_types::KeyRange;
+
+pub mod memory;
+pub mod rocks;
+
+/// A column family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cf {
+    /// Values: raw rows, PD's rows, long transactional values.
+    Default,
+    /// Locks of transactions.
+    Lock,
+    /// Commit records of transactions.
+    Write,
+    /// What the Store persists about its replicas (see [`crate::region_state`]).
+    Raft,
+}
+
+impl Cf {
+    /// All column families.
+    pub const ALL: [Self; 4] = [Self::Default, Self::Lock, Self::Write, Self::Raft];
+    /// Those that hold the data of Regions.
+    pub const DATA: [Self; 3] = [Self::Default, Self::Lock, Self::Write];
+
+    /// Name on disk.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Lock => "lock",
+            Self::Write => "write",
+            Self::Raft => "raft",
+        }
+    }
+}
+
+/// One change of the engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Modify {
+    /// Set.
+    Put(Cf, Bytes, Bytes),
+    /// Remove.
+    Delete(Cf, Bytes),
+    /// Remove every key of the range.
+    DeleteRange(Cf, KeyRange),
+}
+
+/// Changes that take effect together, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WriteBatch {
+    /// In order; a later change of the same key wins.
+    pub changes: Vec<Modify>,
+}
+
+/// How much a write must survive when it returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// A crash of the process, but not of the machine.
+    Buffered,
+    /// Everything; earlier buffered writes become durable with it.
+    Synced,
+}
+
+/// A file that [`KvEngine::export`] wrote, and what it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExportedFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Column family, length, checksum, keys.
+    pub meta: SnapshotFile,
+}
+
+/// A consistent view of the engine. Holds resources: drop it soon.
+pub trait KvSnapshot: Send + Sync {
+    /// The value of `key`.
+    ///
+    /// # Errors
+    /// Reading the disk failed, or a block's checksum is wrong.
+    fn get(&self, cf: Cf, key: &[u8]) -> Result<Option<Bytes>, StorageError>;
+
+    /// Calls `visit` with each key and value of `range`, in key order or, with `reverse`, from the
+    /// last to the first, until it breaks.
+    ///
+    /// # Errors
+    /// As [`KvSnapshot::get`].
+    fn scan(
+        &self,
+        cf: Cf,
+        range: &KeyRange,
+        reverse: bool,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StorageError>;
+}
+
+/// Applied data of a Store. Calls block: never on an arbiter that serves others, save
+/// [`KvEngine::get`] of one key.
+pub trait KvEngine: Send + Sync + 'static {
+    /// The value of `key` as of now.
+    ///
+    /// # Errors
+    /// As [`KvSnapshot::get`].
+    fn get(&self, cf: Cf, key: &[u8]) -> Result<Option<Bytes>, StorageError>;
+
+    /// A consistent view of now.
+    fn snapshot(&self) -> Arc<dyn KvSnapshot>;
+
+    /// Makes all changes visible together.
+    ///
+    /// # Errors
+    /// Fatal for the Store.
+    fn write(&self, batch: WriteBatch, durability: Durability) -> Result<(), StorageError>;
+
+    /// Returns when everything written before the call would survive a power cut.
+    ///
+    /// # Errors
+    /// Fatal for the Store.
+    fn make_durable(&self) -> Result<(), StorageError>;
+
+    /// Writes the rows of `range` in `snapshot` (all of [`Cf::DATA`]) into new SST files in `dir`
+    /// (which exists). A column family without rows gets no file.
+    ///
+    /// # Errors
+    /// Writing the files failed. Nothing of the engine has changed.
+    fn export(
+        &self,
+        snapshot: &dyn KvSnapshot,
+        range: &KeyRange,
+        dir: &Path,
+    ) -> Result<Vec<ExportedFile>, StorageError>;
+
+    /// Replaces all rows of `range` in [`Cf::DATA`] by the content of `files` and makes that durable.
+    /// Repeating it gives the same result, so a crash in the middle is mended by doing it again.
+    ///
+    /// # Errors
+    /// A checksum does not match (nothing has changed), or the engine failed (fatal).
+    fn replace_range(&self, range: &KeyRange, files: &[ExportedFile]) -> Result<(), StorageError>;
+
+    /// Rough bytes on disk of `range` in [`Cf::DATA`].
+    fn approximate_bytes(&self, range: &KeyRange) -> u64;
+
+    /// Figures for the metrics page: name and value. Polled every second; also the place where
+    /// background errors are noticed.
+    ///
+    /// # Errors
+    /// The engine reports a background error: fatal.
+    fn health(&self) -> Result<Vec<(&'static str, u64)>, StorageError>;
+}

@@ -1,0 +1,112 @@
+//! What a Store persists about itself and its replicas, all in [`crate::engine::Cf::Raft`]:
+//!
+//! ```text
+//! 'I'              StoreIdent        who this Store is (written once, synced)
+//! 'R' region[8]    ReplicaState      birth, life and death of a replica (synced)
+//! 'A' region[8]    ApplyState        applied index, in the same batch as the data (buffered)
+//! ```
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use troupe_types::raft_message::SnapshotManifest;
+use troupe_types::{ClusterId, LogIndex, NodeId, PeerId, Region, RegionId, StoreId, Term};
+
+/// Key of the [`StoreIdent`].
+pub const STORE_IDENT_KEY: &[u8] = b"I";
+
+/// Who a Store is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreIdent {
+    /// Cluster that it belongs to for ever.
+    pub cluster: ClusterId,
+    /// Node that runs it.
+    pub node: NodeId,
+    /// Its id.
+    pub store: StoreId,
+    /// Random number that tells it from a replaced disk.
+    pub identity: u64,
+    /// Were the initial replicas of the bootstrap created?
+    pub bootstrapped: bool,
+}
+
+/// Birth, life and death of a replica.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReplicaState {
+    /// Created by a message of its leader; knows no key range until its first snapshot.
+    Uninitialised {
+        /// Its id.
+        peer: PeerId,
+    },
+    /// Has data.
+    Normal {
+        /// Its id.
+        peer: PeerId,
+        /// Shape as applied.
+        region: Region,
+    },
+    /// Has accepted a snapshot and replaces its data by it; done again after a crash.
+    Applying {
+        /// Its id.
+        peer: PeerId,
+        /// What the snapshot holds; its files lie in the Store's snapshot folder.
+        manifest: SnapshotManifest,
+        /// Name of the folder with its files.
+        folder: String,
+    },
+    /// Destroyed. Peer ids up to this one never come back.
+    Tombstone {
+        /// The last id that it had.
+        peer: PeerId,
+    },
+    /// Out of service: it crashed too often. Keeps its data; neither votes nor serves.
+    Quarantined {
+        /// Its id.
+        peer: PeerId,
+        /// Shape as applied.
+        region: Region,
+        /// What happened, for people.
+        reason: String,
+    },
+}
+
+/// How far a replica has applied; written in the same batch as the data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApplyState {
+    /// Last applied entry.
+    pub applied: LogIndex,
+    /// Its term.
+    pub applied_term: Term,
+    /// The entry that could not be applied, if any: the replica serves no more.
+    pub halted: Option<Halt>,
+}
+
+/// An entry that panics when it is applied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Halt {
+    /// Which entry.
+    pub index: LogIndex,
+    /// Its term.
+    pub term: Term,
+    /// CRC-32C of its payload.
+    pub crc32c: u32,
+    /// The panic's message.
+    pub message: String,
+}
+
+/// Key of a [`ReplicaState`].
+#[must_use]
+pub fn replica_key(region: RegionId) -> Bytes {
+    tagged(b'R', region)
+}
+
+/// Key of an [`ApplyState`].
+#[must_use]
+pub fn apply_key(region: RegionId) -> Bytes {
+    tagged(b'A', region)
+}
+
+fn tagged(tag: u8, region: RegionId) -> Bytes {
+    let mut key = Vec::with_capacity(9);
+    key.push(tag);
+    key.extend_from_slice(&region.get().to_be_bytes());
+    key.into()
+}
