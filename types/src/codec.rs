@@ -43,9 +43,8 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     match bytes.split_first() {
         None => Err(CodecError::Empty),
-        Some((&FORMAT, body)) => postcard::from_bytes(body).map_err(|source| {
-            CodecError::Malformed { what: std::any::type_name::<T>(), source }
-        }),
+        Some((&FORMAT, body)) => postcard::from_bytes(body)
+            .map_err(|source| CodecError::Malformed { what: std::any::type_name::<T>(), source }),
         Some((&found, _)) => Err(CodecError::UnknownFormat { found }),
     }
 }

@@ -68,8 +68,7 @@ impl KeyRange {
     /// Is all of `other` inside?
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
-        let end_inside =
-            self.end.is_empty() || (!other.end.is_empty() && other.end <= self.end);
+        let end_inside = self.end.is_empty() || (!other.end.is_empty() && other.end <= self.end);
         other.start >= self.start && end_inside
     }
 
@@ -140,11 +139,8 @@ fn space_key(mode: u8, keyspace: u32, user_key: &[u8]) -> Key {
 /// `end` means the end of the keyspace.
 #[must_use]
 pub fn raw_range(keyspace: u32, start: &[u8], end: &[u8]) -> KeyRange {
-    let stored_end = if end.is_empty() {
-        prefix_end(&raw_key(keyspace, b""))
-    } else {
-        raw_key(keyspace, end)
-    };
+    let stored_end =
+        if end.is_empty() { prefix_end(&raw_key(keyspace, b"")) } else { raw_key(keyspace, end) };
     KeyRange::new(raw_key(keyspace, start), stored_end)
 }
 

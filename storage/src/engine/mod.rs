@@ -12,8 +12,8 @@ use bytes::Bytes;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use troupe_types::raft_message::SnapshotFile;
 use troupe_types::KeyRange;
+use troupe_types::raft_message::SnapshotFile;
 
 pub mod memory;
 pub mod rocks;
