@@ -1,0 +1,75 @@
+# What a person or CI runs on this project. `make` alone prints the list.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.SUFFIXES:
+.NOTPARALLEL:
+MAKEFLAGS += --no-builtin-rules
+
+# Compiled crates live outside the checkout: RocksDB is compiled once for every clone, every
+# command and every CI run that shares this home.
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/troupe/target
+
+SEEDS ?= 50
+SEED ?= 1
+NAME ?= hello
+ARGS ?=
+
+TROUPE := $(CARGO_TARGET_DIR)/debug/troupe
+BUILD := cargo build --locked --package troupe-server --bin troupe
+
+.PHONY: help setup run test check fmt fmt-check lint unit scenarios scenario sim sim-one \
+	golden-update doctor deny
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install the system packages that the build lacks, or say which ones
+	@.ci/setup
+
+run: setup ## build, then start a three-node cluster and print its URLs (ARGS="--processes" …)
+	@echo "building; the first build compiles RocksDB and takes 15 to 20 minutes on two cores"
+	$(BUILD)
+	exec "$(TROUPE)" demo $(ARGS)
+
+test: setup fmt-check lint unit scenarios ## format check, clippy, all tests, all scenarios
+
+check: ## quick look while you edit: does everything compile?
+	cargo check --locked --workspace --all-targets
+
+fmt: ## format all sources
+	cargo fmt --all
+
+fmt-check:
+	cargo fmt --all --check
+
+lint:
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+unit:
+	cargo test --locked --workspace
+
+scenarios: ## run every scenario against a fresh cluster each
+	$(BUILD)
+	"$(TROUPE)" scenario run all
+
+scenario: ## run one scenario: make scenario NAME=cas-race
+	$(BUILD)
+	"$(TROUPE)" scenario run "$(NAME)"
+
+sim: ## simulate a cluster under faults with many seeds: make sim SEEDS=500
+	SIM_SEEDS="$(SEEDS)" cargo test --locked --package troupe-tests --test sim_random -- --nocapture
+
+sim-one: ## simulate one seed, with its trace: make sim-one SEED=42
+	SIM_SEED="$(SEED)" cargo test --locked --package troupe-tests --test sim_random -- --nocapture
+
+golden-update: ## write generated documents and golden files anew; review the diff
+	UPDATE_GOLDEN=1 cargo test --locked --workspace
+
+doctor: ## check this machine: ports, file limits, clock, speed of a disk sync
+	$(BUILD)
+	"$(TROUPE)" doctor
+
+deny: ## check licences, advisories and sources of dependencies (needs cargo-deny)
+	cargo deny --locked check
