@@ -1,1 +1,2 @@
-//! Part of Troupe; see the README's map.
+//! What the suites in `tests/tests/` share.
+pub mod tidy;
