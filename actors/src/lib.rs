@@ -1,1 +1,18 @@
-//! Part of Troupe; see the README's map.
+//! The actors of Troupe and the shell around them.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`cell`] | the shell around every actor: mailbox, traces, deadlines, flush, yield |
+//! | [`supervision`] | fence, drop, restart from disk, quarantine |
+//! | [`env`], [`real_env`] | clock, randomness, workers: traits, and those of a real node |
+//! | [`registry`], [`trace`] | every actor of a node; who sent what to whom |
+//! | [`node`] | what the parts of a node share |
+//! | [`transport`] | store-to-store network |
+pub mod cell;
+pub mod env;
+pub mod node;
+pub mod real_env;
+pub mod registry;
+pub mod supervision;
+pub mod trace;
+pub mod transport;

@@ -6,6 +6,7 @@
 //! | file | subject |
 //! |---|---|
 //! | [`ids`] | newtypes for every id and quantity |
+//! | [`moment`] | points on a monotonic clock |
 //! | [`key`] | keys, key ranges and the mode prefixes of the spaces |
 //! | [`region`] | Region descriptor, peers, epoch and its comparison rules |
 //! | [`command`] | what a Raft entry carries, and what a read asks for |
@@ -14,17 +15,20 @@
 //! | [`error`] | error classes, stable codes, region errors |
 //! | [`pd`] | what nodes say to the Placement Driver and what it answers |
 //! | [`raft_message`] | what stores send each other |
+//! | [`trace`] | which traces a message belongs to |
 //! | [`codec`] | the versioned byte format of everything stored or sent |
 pub mod codec;
 pub mod command;
 pub mod error;
 pub mod ids;
 pub mod key;
+pub mod moment;
 pub mod pd;
 pub mod raft_message;
 pub mod raw_value;
 pub mod region;
 pub mod request;
+pub mod trace;
 
 pub use command::{ReadCommand, ReadReply, WriteCommand, WriteReply};
 pub use error::{Class, Code, RegionError};
@@ -32,4 +36,6 @@ pub use ids::{
     ClusterId, Generation, LogIndex, NodeId, PeerId, RegionId, StoreId, Term, Timestamp, UnixMillis,
 };
 pub use key::{Key, KeyRange};
+pub use moment::Moment;
 pub use region::{Peer, PeerRole, Region, RegionEpoch};
+pub use trace::TraceTags;

@@ -4,6 +4,7 @@ use crate::command::{ReadCommand, ReadReply, WriteCommand, WriteReply};
 use crate::error::RegionError;
 use crate::ids::{LogIndex, RegionId, StoreId, Term};
 use crate::region::{Peer, Region, RegionEpoch};
+use crate::trace::TraceTags;
 use serde::{Deserialize, Serialize};
 
 /// How fresh a read must be.
@@ -38,8 +39,8 @@ pub struct RegionRequest {
     pub target: RegionTarget,
     /// What to do.
     pub body: RegionBody,
-    /// Trace that this belongs to; 0 = not traced.
-    pub trace: u64,
+    /// Traces that this belongs to.
+    pub traces: TraceTags,
 }
 
 /// What to do with a Region.
@@ -58,6 +59,17 @@ pub enum RegionBody {
     Admin(AdminCommand),
     /// Describe the replica.
     Status,
+    /// The index that a read at any replica must have applied to be linearizable. Leader only.
+    ReadIndex,
+    /// Read at this replica once it has applied `index` (see [`Consistency::Follower`]).
+    ReadAt {
+        /// What.
+        command: ReadCommand,
+        /// From [`RegionBody::ReadIndex`].
+        index: LogIndex,
+    },
+    /// Take a quarantined or halted replica back into service.
+    Release,
 }
 
 /// Change of a Raft group.
@@ -123,6 +135,10 @@ pub enum RegionReply {
     Admin(Region),
     /// To a status query.
     Status(Box<PeerStatus>),
+    /// To [`RegionBody::ReadIndex`].
+    ReadIndex(LogIndex),
+    /// To [`RegionBody::Release`].
+    Released,
 }
 
 /// Reply or refusal of one Region.

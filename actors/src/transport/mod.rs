@@ -1,0 +1,3 @@
+//! Store-to-store transport: gRPC streams, batched over Regions.
+pub mod port;
+pub use port::{OutgoingSnapshot, Transport, TransportError};
