@@ -15,8 +15,12 @@ use std::sync::Arc;
 use troupe_types::KeyRange;
 use troupe_types::raft_message::SnapshotFile;
 
+mod files;
 pub mod memory;
 pub mod rocks;
+
+#[cfg(test)]
+pub(crate) mod contract;
 
 /// A column family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,6 +50,12 @@ impl Cf {
             Self::Write => "write",
             Self::Raft => "raft",
         }
+    }
+
+    /// The column family with this name on disk.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|cf| cf.name() == name)
     }
 }
 
@@ -115,6 +125,13 @@ pub trait KvEngine: Send + Sync + 'static {
     /// # Errors
     /// As [`KvSnapshot::get`].
     fn get(&self, cf: Cf, key: &[u8]) -> Result<Option<Bytes>, StorageError>;
+
+    /// The value of `key` as a power cut at this moment would leave it; never forces anything to
+    /// disk. A change that is not durable yet is not seen, be it a put, a delete or a deleted range.
+    ///
+    /// # Errors
+    /// As [`KvSnapshot::get`].
+    fn get_persisted(&self, cf: Cf, key: &[u8]) -> Result<Option<Bytes>, StorageError>;
 
     /// A consistent view of now.
     fn snapshot(&self) -> Arc<dyn KvSnapshot>;
