@@ -7,7 +7,7 @@
 //!
 //! | what | who sees to it |
 //! |---|---|
-//! | a sync or write of the Raft log fails | [`crate::raft_log::file_system`] calls [`die`] |
+//! | a sync or write of the Raft log fails | [`crate::raft_log::file_system`] calls [`end_process`] |
 //! | any other error of the engine or the log | the caller calls [`fatal`] |
 //! | a panic inside storage | [`install_panic_hook`] |
 //! | a panic elsewhere | unwinds to the cell of its actor |
@@ -46,11 +46,11 @@ pub fn fatal(error: &crate::StorageError) -> ! {
         reason = format!("{reason}: {inner}");
         cause = inner.source();
     }
-    die(&reason)
+    end_process(&reason)
 }
 
 /// Ends the process: mark, one line on the standard error, abort. `reason` must hold no user data.
-pub fn die(reason: &str) -> ! {
+pub fn end_process(reason: &str) -> ! {
     if DYING.swap(true, Ordering::SeqCst) {
         // Somebody is dying already, perhaps this thread itself in writing the mark.
         std::thread::sleep(std::time::Duration::from_secs(1));

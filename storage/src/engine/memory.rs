@@ -10,7 +10,7 @@
 //! ```text
 //! key length u32 big endian | value length u32 big endian | key | value
 //! ```
-use super::{Cf, Durability, ExportedFile, KvEngine, KvSnapshot, Modify, WriteBatch, files};
+use super::{Cf, Durability, ExportedFile, KvEngine, KvSnapshot, Modify, Visit, WriteBatch, files};
 use crate::error::StorageError;
 use bytes::{Buf, BufMut, Bytes};
 use std::collections::BTreeMap;
@@ -164,7 +164,7 @@ impl KvSnapshot for Maps {
         cf: Cf,
         range: &KeyRange,
         reverse: bool,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+        visit: &mut Visit<'_>,
     ) -> Result<(), StorageError> {
         let mut visit = |(key, value): (&Bytes, &Bytes)| visit(key, value);
         // A visitor that breaks is not an error.

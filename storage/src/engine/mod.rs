@@ -95,6 +95,9 @@ pub struct ExportedFile {
     pub meta: SnapshotFile,
 }
 
+/// Takes one row of a scan, key and value, and may end the scan.
+pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+
 /// A consistent view of the engine. Holds resources: drop it soon.
 pub trait KvSnapshot: Send + Sync {
     /// The value of `key`.
@@ -113,7 +116,7 @@ pub trait KvSnapshot: Send + Sync {
         cf: Cf,
         range: &KeyRange,
         reverse: bool,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+        visit: &mut Visit<'_>,
     ) -> Result<(), StorageError>;
 }
 

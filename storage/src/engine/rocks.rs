@@ -13,7 +13,7 @@
 //! | `get_persisted` | a read that skips the memtables |
 //!
 //! Every error of a write or flush is fatal for the Store: RocksDB may have stopped writing.
-use super::{Cf, Durability, ExportedFile, KvEngine, KvSnapshot, Modify, WriteBatch};
+use super::{Cf, Durability, ExportedFile, KvEngine, KvSnapshot, Modify, Visit, WriteBatch};
 use crate::error::StorageError;
 use crate::failure::StorageCall;
 use bytes::Bytes;
@@ -224,7 +224,7 @@ impl KvSnapshot for OwnedSnapshot {
         cf: Cf,
         range: &KeyRange,
         reverse: bool,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+        visit: &mut Visit<'_>,
     ) -> Result<(), StorageError> {
         if range.is_empty() {
             return Ok(());
@@ -242,7 +242,7 @@ impl KvSnapshot for OwnedSnapshot {
 fn walk(
     mut rows: DBRawIteratorWithThreadMode<'_, DB>,
     reverse: bool,
-    visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    visit: &mut Visit<'_>,
 ) -> Result<(), StorageError> {
     if reverse {
         rows.seek_to_last()

@@ -1,5 +1,5 @@
 //! What happens in a panic before anything unwinds, and what the thread was doing then.
-use super::die;
+use super::end_process;
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::panic::PanicHookInfo;
@@ -86,7 +86,7 @@ pub fn install_panic_hook(extra: fn(&PanicHookInfo<'_>)) {
     std::panic::set_hook(Box::new(move |info| {
         let report = describe(info);
         if is_fatal(info) {
-            die(&report);
+            end_process(&report);
         }
         tracing::error!("{report}");
         extra(info);
@@ -111,10 +111,16 @@ fn describe(info: &PanicHookInfo<'_>) -> String {
         .map_or_else(|| "no region".to_owned(), |region| format!("region {region}"));
     let message = match info.payload().downcast_ref::<StoreFatal>() {
         Some(StoreFatal(reason)) => reason.as_str(),
-        None => info.payload_as_str().unwrap_or("payload is no text"),
+        None => payload_text(info).unwrap_or("payload is no text"),
     };
     let thread = thread.name().unwrap_or("unnamed").to_owned();
     format!("panic at {location} in thread {thread}, {region}: {}", redact(message))
+}
+
+fn payload_text<'a>(info: &'a PanicHookInfo<'_>) -> Option<&'a str> {
+    let payload = info.payload();
+    let literal = payload.downcast_ref::<&'static str>().copied();
+    literal.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
 }
 
 /// `text` without what may be user data: strings in quotes and lists of bytes. Keys and values are

@@ -7,7 +7,7 @@
 //!
 //! A full disk is the only failure handed on, in the form that raft-engine knows: an error whose
 //! text has the word `nospace` makes it undo the write and go to a new file once.
-use crate::failure::die;
+use crate::failure::end_process;
 use raft_engine::env::{DefaultFileSystem, FileSystem, Handle, Permission, WriteExt};
 use std::io::{Error, ErrorKind, Read, Result, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -117,8 +117,8 @@ struct WatchedFile {
 }
 
 impl WatchedFile {
-    fn die(&self, what: &str, error: &Error) -> ! {
-        die(&format!("{what} of {} failed: {error}", self.path.display()))
+    fn end_process(&self, what: &str, error: &Error) -> ! {
+        end_process(&format!("{what} of {} failed: {error}", self.path.display()))
     }
 }
 
@@ -140,7 +140,7 @@ impl Handle for WatchedHandle {
                 format!("{path} is damaged at byte {offset} and later files follow it"),
             ));
         }
-        self.inner.truncate(offset).or_else(|error| self.file.die("truncation", &error))
+        self.inner.truncate(offset).or_else(|error| self.file.end_process("truncation", &error))
     }
 
     fn file_size(&self) -> Result<usize> {
@@ -158,7 +158,7 @@ impl Handle for WatchedHandle {
                 self.file.watch.syncs.fetch_add(1, Ordering::Relaxed);
                 Ok(())
             }
-            Err(error) => self.file.die("sync", &error),
+            Err(error) => self.file.end_process("sync", &error),
         }
     }
 }
@@ -202,7 +202,7 @@ impl Write for WatchedWriter {
                 Ok(written)
             }
             Err(error) if is_disk_full(&error) => Err(Error::new(error.kind(), "nospace")),
-            Err(error) => self.file.die("write", &error),
+            Err(error) => self.file.end_process("write", &error),
         }
     }
 
@@ -219,7 +219,7 @@ impl Seek for WatchedWriter {
 
 impl WriteExt for WatchedWriter {
     fn truncate(&mut self, offset: usize) -> Result<()> {
-        self.inner.truncate(offset).or_else(|error| self.file.die("truncation", &error))
+        self.inner.truncate(offset).or_else(|error| self.file.end_process("truncation", &error))
     }
 
     fn allocate(&mut self, offset: usize, size: usize) -> Result<()> {
