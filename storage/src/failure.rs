@@ -76,4 +76,4 @@ fn wall_clock() -> UnixMillis {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -22,7 +22,6 @@ use rocksdb::{
     ReadOptions, ReadTier, WriteOptions, properties,
 };
 use snapshot::OwnedSnapshot;
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use troupe_types::KeyRange;

@@ -11,13 +11,12 @@ thread_local! {
 }
 
 /// Parts of source paths whose panics leave shared storage in doubt.
-const STORAGE_PATHS: [&str; 6] = [
+const STORAGE_PATHS: [&str; 5] = [
     "/raft-engine-",
     "/rocksdb-",
     "/librocksdb-sys-",
     "storage/src/engine",
     "storage/src/raft_log",
-    "storage/src/failure",
 ];
 
 /// Longest text of a panic that is logged.
