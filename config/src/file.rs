@@ -84,23 +84,26 @@ pub(crate) fn is_known(full: &str) -> bool {
     Config::section(section).is_some_and(|section| section.key(key).is_some())
 }
 
-/// A report with the key that looks most like it: a key of the same section first, then the same
-/// name in another section, then a section.
+/// A report with the key that looks most like it. For `section.key` that is a key of any section,
+/// its own section first; for a bare word it may also be a section.
 pub(crate) fn unknown_key(origin: String, key: &str) -> UnknownKey {
     let name = key.rsplit('.').next().unwrap_or(key);
-    let mut best: Option<(f64, String)> = None;
+    let mut best = (ALIKE, None);
+    let mut consider = |known: String, bare: &str| {
+        let alike = strsim::jaro_winkler(name, bare) + strsim::jaro_winkler(key, &known) / 100.0;
+        if alike > best.0 {
+            best = (alike, Some(known));
+        }
+    };
     for section in Config::SECTIONS {
-        let keys = section.keys.iter().map(|known| format!("{}.{}", section.name, known.name()));
-        for known in keys.chain([section.name.to_owned()]) {
-            let bare = known.rsplit('.').next().unwrap_or(&known);
-            let alike = strsim::jaro_winkler(key, &known).max(strsim::jaro_winkler(name, bare));
-            let tie = strsim::jaro_winkler(key, &known) / 100.0;
-            if alike >= ALIKE && best.as_ref().is_none_or(|(score, _)| alike + tie > *score) {
-                best = Some((alike + tie, known));
-            }
+        if name == key {
+            consider(section.name.to_owned(), section.name);
+        }
+        for known in section.keys {
+            consider(format!("{}.{}", section.name, known.name()), &known.name());
         }
     }
-    UnknownKey { origin, key: key.to_owned(), suggestion: best.map(|(_, known)| known) }
+    UnknownKey { origin, key: key.to_owned(), suggestion: best.1 }
 }
 
 /// The value at `section.key`.

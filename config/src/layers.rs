@@ -18,6 +18,8 @@ pub const PREFIX: &str = "TROUPE__";
 pub enum Origin {
     /// Nobody set it.
     Default,
+    /// A set of defaults for a purpose, and how it was asked for.
+    Profile(String),
     /// A line of a file.
     File {
         /// Which file.
@@ -35,6 +37,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
+            Self::Profile(name) => write!(f, "profile {name}"),
             Self::File { path, line } => write!(f, "{path}:{line}"),
             Self::Environment(name) => write!(f, "environment {name}"),
             Self::Flag(name) => write!(f, "flag {name}"),
@@ -96,6 +99,20 @@ impl Layers {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Lays what `profile` has other than the defaults on top; call it first. `name` is how it
+    /// was asked for.
+    pub fn profile(&mut self, name: &str, profile: &Config) {
+        let defaults = as_table(&Config::default());
+        for (section, values) in as_table(profile) {
+            for (key, value) in values.as_table().into_iter().flatten() {
+                let full = format!("{section}.{key}");
+                if value_at(&defaults, &full) != Some(value) {
+                    self.set(&full, value.clone(), Origin::Profile(name.to_owned()));
+                }
+            }
+        }
     }
 
     /// Lays the text of a file on top; `path` is how it is named in messages.

@@ -74,17 +74,8 @@ fn node(node: &NodeConfig, findings: &mut Findings) {
     address("node.grpc-address", &node.grpc_address, node.insecure, findings);
     let clash = node.http_address == node.grpc_address && port_of(&node.http_address) != Some(0);
     findings.require(!clash, "node.grpc-address", "is the same as node.http-address");
-    let advertised = [
-        ("node.advertise-http", &node.advertise_http, &node.http_address),
-        ("node.advertise-grpc", &node.advertise_grpc, &node.grpc_address),
-    ];
-    for (key, advertised, listened) in advertised {
-        let reachable = advertised.as_deref().unwrap_or(listened);
-        let valid = port_of(reachable).is_some();
-        findings.require(valid, key, format!("`{reachable}` is not host:port"));
-        let problem = format!("others cannot connect to `{reachable}`: say which address they use");
-        findings.require(!is_unspecified(reachable), key, problem);
-    }
+    advertised("node.advertise-http", &node.advertise_http, &node.http_address, findings);
+    advertised("node.advertise-grpc", &node.advertise_grpc, &node.grpc_address, findings);
     findings.require(!node.data.is_empty(), "node.data", "a node needs a data directory");
     let different: BTreeSet<_> = node.data.iter().collect();
     let problem = "a directory is listed twice: each Store needs its own";
@@ -92,13 +83,29 @@ fn node(node: &NodeConfig, findings: &mut Findings) {
 }
 
 fn address(key: &'static str, address: &str, insecure: bool, findings: &mut Findings) {
-    let problem = format!("`{address}` is not host:port");
-    findings.require(port_of(address).is_some(), key, problem);
+    if port_of(address).is_none() {
+        return findings.require(false, key, format!("`{address}` is not host:port"));
+    }
     let problem = format!(
         "`{address}` can be reached from other machines, without encryption or authentication: \
          use a loopback address such as 127.0.0.1, or set node.insecure = true (--insecure)"
     );
     findings.require(insecure || is_loopback(address), key, problem);
+}
+
+fn advertised(
+    key: &'static str,
+    advertised: &Option<String>,
+    listened: &str,
+    findings: &mut Findings,
+) {
+    if let Some(address) = advertised {
+        let problem = format!("`{address}` is not host:port");
+        findings.require(port_of(address).is_some(), key, problem);
+    }
+    let reachable = advertised.as_deref().unwrap_or(listened);
+    let problem = format!("others cannot connect to `{reachable}`: say which address they use");
+    findings.require(!is_unspecified(reachable), key, problem);
 }
 
 fn port_of(address: &str) -> Option<u16> {

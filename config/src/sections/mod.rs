@@ -58,6 +58,12 @@ impl Config {
         LogConfig::INFO,
     ];
 
+    /// The text of a file that has this configuration, every key present.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        crate::layers::as_table(self).to_string()
+    }
+
     /// The section with this name.
     #[must_use]
     pub fn section(name: &str) -> Option<SectionInfo> {
