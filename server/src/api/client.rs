@@ -8,6 +8,7 @@ use futures::{Stream, StreamExt, TryStreamExt};
 use serde_json::Value;
 use std::error::Error;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -100,10 +101,6 @@ impl Client {
         for (name, value) in &request.headers {
             builder = builder.header(name, value);
         }
-        if let Some(timeout) = self.timeout {
-            builder =
-                builder.header("Kv-Timeout", troupe_config::units::duration::to_text(timeout));
-        }
         if let Some(limit) = limit {
             builder = builder.timeout(limit);
         }
@@ -112,7 +109,7 @@ impl Client {
             Body::Bytes(bytes) => builder.body(bytes.clone()),
             Body::Json(json) => builder.json(json),
             Body::File(path) => builder.body(file_body(path).await?),
-            Body::Stdin => builder.body(reader_body(tokio::io::stdin())),
+            Body::Stdin => builder.body(stdin_body()?),
         };
         builder.send().await.map_err(|error| self.lost(request, &error))
     }
@@ -145,6 +142,12 @@ async fn file_body(path: &Path) -> Result<reqwest::Body, CliError> {
     let file =
         file.map_err(|source| CliError::io(format!("cannot read {}", path.display()), source))?;
     Ok(reader_body(file))
+}
+
+fn stdin_body() -> Result<reqwest::Body, CliError> {
+    let stdin = io::stdin().as_fd().try_clone_to_owned();
+    let stdin = stdin.map_err(|source| CliError::io("cannot read stdin", source))?;
+    Ok(reader_body(tokio::fs::File::from_std(stdin.into())))
 }
 
 fn reader_body(reader: impl AsyncRead + Send + Unpin + 'static) -> reqwest::Body {

@@ -1,6 +1,8 @@
 //! Prints a request as the curl line that does the same.
 use super::request::{ApiRequest, Body};
 use reqwest::Method;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// The curl line that does what `request` does against the node at `base`.
 #[must_use]
@@ -32,12 +34,27 @@ fn body(body: &Body) -> Vec<String> {
         Body::Empty => Vec::new(),
         Body::Json(json) => {
             let header = ["-H".to_owned(), quote("Content-Type: application/json")];
-            header.into_iter().chain(data(json.to_string().as_bytes())).collect()
+            header.into_iter().chain(data(sorted(json).as_bytes())).collect()
         }
         Body::Bytes(bytes) => data(bytes),
         // Unlike --data-binary, -T streams and does not read the whole file into memory.
         Body::File(path) => vec!["-T".to_owned(), quote(&path.display().to_string())],
         Body::Stdin => vec!["-T".to_owned(), "-".to_owned()],
+    }
+}
+
+/// Fields by name: the order in a JSON object depends on how serde_json was built.
+fn sorted(json: &Value) -> String {
+    match json {
+        Value::Object(object) => {
+            let fields: BTreeMap<_, _> = object.iter().collect();
+            let field = |(name, value)| format!("{}:{}", json!(name), sorted(value));
+            format!("{{{}}}", fields.into_iter().map(field).collect::<Vec<_>>().join(","))
+        }
+        Value::Array(items) => {
+            format!("[{}]", items.iter().map(sorted).collect::<Vec<_>>().join(","))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => json.to_string(),
     }
 }
 

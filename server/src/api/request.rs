@@ -3,6 +3,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use serde_json::Value;
 use std::path::PathBuf;
+use std::time::Duration;
+use troupe_config::units::duration::to_text;
 
 /// What may stand in a part of a URL as it is.
 const ESCAPED: &AsciiSet =
@@ -79,6 +81,15 @@ impl ApiRequest {
     pub fn with_header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
         self
+    }
+
+    /// The same with a time limit for the server.
+    #[must_use]
+    pub fn with_timeout(self, timeout: Option<Duration>) -> Self {
+        match timeout {
+            Some(timeout) => self.with_header("Kv-Timeout", to_text(timeout)),
+            None => self,
+        }
     }
 
     /// The same with a body.

@@ -24,6 +24,7 @@ pub async fn run(client: &ClientArgs, args: &CtlArgs) -> Result<(), CliError> {
     let Some(request) = request(&args.command) else {
         return Err(CliError::Usage("this command asks no server".to_owned()));
     };
+    let request = request.with_timeout(client.timeout);
     if client.show_curl {
         return write_line(&curl_line(&client.url, &request));
     }

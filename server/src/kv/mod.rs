@@ -20,7 +20,7 @@ const NOT_AS_EXPECTED: &str = "the present value is not as expected; nothing was
 /// # Errors
 /// Whatever keeps it from being done.
 pub async fn run(client: &ClientArgs, args: &KvArgs) -> Result<(), CliError> {
-    let request = request(args)?;
+    let request = request(args)?.with_timeout(client.timeout);
     if client.show_curl {
         return write_line(&curl_line(&client.url, &request));
     }
