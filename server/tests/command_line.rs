@@ -1,5 +1,6 @@
 //! The `troupe` program as scripts use it: exit codes, stdout and stderr, against a server that
 //! answers what each test tells it to.
+#![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Output};

@@ -156,7 +156,7 @@ fn lines(
             }
             if ended {
                 let line = rest.split().freeze();
-                return Ok((!line.is_empty()).then(|| (line, (chunks, rest, ended))));
+                return Ok((!line.is_empty()).then_some((line, (chunks, rest, ended))));
             }
             if rest.len() > LONGEST_LINE {
                 return Err(CliError::BadAnswer("a line has no end".to_owned()));

@@ -96,9 +96,7 @@ fn text(value: &Value, cell: Cell) -> String {
         (_, Value::Null) => "-".to_owned(),
         (_, Value::String(text)) => visible(text),
         (_, Value::Array(items)) if items.is_empty() => "-".to_owned(),
-        (_, Value::Array(items)) => {
-            items.iter().map(|item| text_of_part(item)).collect::<Vec<_>>().join(" ")
-        }
+        (_, Value::Array(items)) => items.iter().map(text_of_part).collect::<Vec<_>>().join(" "),
         (_, Value::Object(object)) if object.is_empty() => "-".to_owned(),
         (_, Value::Object(_)) => text_of_part(value),
         (_, Value::Bool(_) | Value::Number(_)) => value.to_string(),
