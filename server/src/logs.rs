@@ -1,16 +1,19 @@
 //! Logs: to stderr, for people on a terminal and one JSON object a line otherwise.
 use crate::error::CliError;
+use crate::output::stderr_in_colour;
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
-use troupe_config::{LogConfig, LogFormat};
+use troupe_config::{ConfigError, LogConfig, LogFormat};
 
 /// Sets up logs of this process. The first call counts.
 ///
 /// # Errors
 /// The level is not a filter.
 pub fn init(config: &LogConfig) -> Result<(), CliError> {
-    let filter = EnvFilter::try_new(&config.level).map_err(|error| {
-        CliError::Usage(format!("log.level: `{}` is not a filter: {error}", config.level))
+    let filter = EnvFilter::try_new(&config.level).map_err(|error| ConfigError::BadValue {
+        origin: "configuration".to_owned(),
+        key: "log.level".to_owned(),
+        message: format!("`{}` is not a filter: {error}", config.level),
     })?;
     let terminal = std::io::stderr().is_terminal();
     let human = match config.format {
@@ -20,8 +23,7 @@ pub fn init(config: &LogConfig) -> Result<(), CliError> {
     };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let set = if human {
-        let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        builder.with_ansi(colour).with_target(false).try_init()
+        builder.with_ansi(stderr_in_colour()).with_target(false).try_init()
     } else {
         builder.json().flatten_event(true).with_current_span(false).try_init()
     };

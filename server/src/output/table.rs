@@ -39,6 +39,9 @@ pub fn table(columns: &[Column], items: &[Value]) -> String {
             item.pointer(column.pointer).map_or("-".to_owned(), |value| text(value, column.cell))
         }));
     }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
     table.trim_fmt() + "\n"
 }
 
