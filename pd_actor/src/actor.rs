@@ -14,8 +14,8 @@ use troupe_actors::node::{RegionService, SharedDirectory};
 use troupe_types::pd::{NodeInfo, PdError, PdRequest, PdResult};
 use troupe_types::{RegionEpoch, StoreId};
 
-/// [`crate::PdHandle`] → PdActor. Ask; expires with an error. Whether it may be repeated is up to the
-/// request; all that change something may.
+/// [`crate::PdHandle`] → PdActor. Ask; expires with an error. Whether it may be repeated is up to
+/// the request; all that change something may.
 #[derive(Debug)]
 pub struct PdCall {
     /// What.

@@ -9,7 +9,9 @@ use troupe_actors::cell::{Mailbox, ReplyTo};
 use troupe_actors::env::Env;
 use troupe_actors::node::LocalPd;
 use troupe_actors::registry::ActorId;
-use troupe_actors::supervision::{ChildHandle, ChildSpec, Policy, StartFailure, Verdict, supervise};
+use troupe_actors::supervision::{
+    ChildHandle, ChildSpec, Policy, StartFailure, Verdict, supervise,
+};
 use troupe_types::pd::{PdError, PdReply, PdRequest, PdResult};
 use troupe_types::{Generation, Moment};
 

@@ -1,9 +1,9 @@
 //! The Placement Driver (PD): members, ids, timestamps, Region routes, placement.
 //!
-//! PD's state is rows in the system Region, which its own Raft group replicates like any other Region.
-//! On each node runs one [`PdActor`] under the node's supervisor. The one whose node holds the leader
-//! of the system Region leads PD; the others say who does. Routes, figures and operators are never
-//! stored: a new leader learns them from heartbeats.
+//! PD's state is rows in the system Region, which its own Raft group replicates like any other
+//! Region. On each node runs one [`PdActor`] under the node's supervisor. The one whose node holds
+//! the leader of the system Region leads PD; the others say who does. Routes, figures and operators
+//! are never stored: a new leader learns them from heartbeats.
 //!
 //! | file | subject |
 //! |---|---|
@@ -33,6 +33,6 @@ pub mod handle;
 pub mod oracle;
 pub mod region_one;
 
-pub use actor::{PdActor, PdCall, PdParts, SystemRegionChanged};
 pub use crate::core::{BootstrapPlan, PdOptions};
+pub use actor::{PdActor, PdCall, PdParts, SystemRegionChanged};
 pub use handle::{PdHandle, start};

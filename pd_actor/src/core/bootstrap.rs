@@ -10,6 +10,9 @@ use troupe_types::{
     ClusterId, Key, KeyRange, NodeId, Peer, PeerId, Region, RegionEpoch, RegionId, StoreId,
 };
 
+/// A Store as its node names it: id, identity, labels.
+pub type Registration = (StoreId, u64, Vec<(String, String)>);
+
 /// What the first node of a new cluster knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BootstrapPlan {
@@ -19,8 +22,8 @@ pub struct BootstrapPlan {
     pub name: String,
     /// The first node.
     pub node: NodeInfo,
-    /// Its Stores: id, identity, labels. The first holds the first replica of the system Region.
-    pub stores: Vec<(StoreId, u64, Vec<(String, String)>)>,
+    /// Its Stores. The first holds the first replica of the system Region.
+    pub stores: Vec<Registration>,
     /// Voters that each data Region shall have.
     pub replicas: u32,
     /// Voters that the system Region shall have.
@@ -44,8 +47,8 @@ pub struct Place {
 
 /// Cuts the raw space of keyspace 0 into `count` ranges (≥ 1).
 ///
-/// Keys that people choose mostly begin with printable ASCII, so half of the ranges share the two-byte
-/// prefixes from `20 00` to `7f ff` evenly; a fifth of the other half lies below (control
+/// Keys that people choose mostly begin with printable ASCII, so half of the ranges share the
+/// two-byte prefixes from `20 00` to `7f ff` evenly; a fifth of the other half lies below (control
 /// characters, binary counters) and the rest above (UTF-8 beyond ASCII, hashes).
 #[must_use]
 pub fn initial_ranges(count: u32) -> Vec<KeyRange> {

@@ -83,8 +83,8 @@ impl Serving {
         Ok(PdReply::StoreHeartbeat(StoreInstructions { create, destroy, directory }))
     }
 
-    /// Is the orphan surely no member any more? Only if the leader of its Region has reported, since
-    /// the orphan was first named, a shape without it, and no operator adds it at the moment.
+    /// Is the orphan surely no member any more? Only if the leader of its Region has reported,
+    /// since the orphan was first named, a shape without it, and no operator adds it at the moment.
     fn is_no_member(&self, (region, peer): (RegionId, Peer), now: Moment) -> bool {
         let named = self.heard.orphans.get(&(region, peer.id)).copied().unwrap_or(now);
         let is_newer = self.routes.reported(region).is_some_and(|at| at > named);
@@ -100,9 +100,9 @@ impl Serving {
         self.heard.orphans.retain(|key, _| {
             // An orphan of another Store is kept while its Region is known without it.
             named.contains(key)
-                || routes.get(key.0).is_some_and(|r| {
-                    r.region.peer(key.1).is_none_or(|peer| peer.store != store)
-                })
+                || routes
+                    .get(key.0)
+                    .is_some_and(|r| r.region.peer(key.1).is_none_or(|peer| peer.store != store))
         });
         for key in named {
             self.heard.orphans.entry(key).or_insert(now);

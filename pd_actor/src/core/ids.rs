@@ -1,8 +1,8 @@
 //! Numbers for Regions, peers and whoever asks: never given twice in the life of a cluster.
 //!
-//! A bound is persisted ahead. A number at or above the durable bound is only ever told in an answer
-//! that waits for the row with the larger bound, so a leader that starts at the durable bound repeats
-//! none, whether the last row of its predecessor was written or not.
+//! A bound is persisted ahead. A number at or above the durable bound is only ever told in an
+//! answer that waits for the row with the larger bound, so a leader that starts at the durable
+//! bound repeats none, whether the last row of its predecessor was written or not.
 use super::rows::{IDS, RowChange, put};
 
 /// The first number: below it are those of the first node, its Stores and the system Region.

@@ -1,11 +1,11 @@
 //! Whether this node leads PD.
 //!
 //! A node tries to lead while its replica of the system Region leads under a valid lease. It reads
-//! the claim's row, writes the next claim on condition that the row is unchanged, and only then loads
-//! all rows: a write of the predecessor that was still on its way either came before the claim, and
-//! is loaded, or comes behind it, and is rejected. Every later write expects the claim. Whatever
-//! leaves the state unsure (a write without a known outcome, a new Raft term) ends the reign, and the
-//! node begins again from the rows.
+//! the claim's row, writes the next claim on condition that the row is unchanged, and only then
+//! loads all rows: a write of the predecessor that was still on its way either came before the
+//! claim, and is loaded, or comes behind it, and is rejected. Every later write expects the claim.
+//! Whatever leaves the state unsure (a write without a known outcome, a new Raft term) ends the
+//! reign, and the node begins again from the rows.
 use super::bootstrap::BootstrapPlan;
 use super::rows::{self, Claim, LEADER, State};
 use super::serving::Serving;

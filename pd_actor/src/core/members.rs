@@ -1,13 +1,11 @@
 //! Nodes and Stores: join, register, drain, remove.
 use super::Turn;
+use super::bootstrap::Registration;
 use super::rows::{node_key, put, store_key};
 use super::serving::{Serving, refuse};
 use std::collections::BTreeSet;
 use troupe_types::pd::{NodeInfo, PdError, PdReply, PdResult, StoreInfo, StoreState};
 use troupe_types::{Code, Moment, NodeId, StoreId};
-
-/// A Store as its node registers it: id, identity, labels.
-type Registration = (StoreId, u64, Vec<(String, String)>);
 
 impl Serving {
     /// Lets a node in. The identities of its Stores decide whether it is new.
@@ -62,8 +60,8 @@ impl Serving {
     /// No two living nodes share an address. A node whose Stores are all removed is not living.
     fn check_addresses(&self, node: &NodeInfo) -> Result<(), PdError> {
         for other in self.state.nodes.values().filter(|other| other.id != node.id) {
-            let shares = other.grpc_address == node.grpc_address
-                || other.http_address == node.http_address;
+            let shares =
+                other.grpc_address == node.grpc_address || other.http_address == node.http_address;
             let mut stores = self.state.stores.values().filter(|store| store.node == other.id);
             if shares && stores.any(|store| store.state != StoreState::Removed) {
                 let detail = format!(
@@ -157,7 +155,10 @@ impl Serving {
             return refuse(Code::StoreNotEmpty, detail);
         }
         if self.operators.moves_to(id) {
-            return refuse(Code::OperatorConflict, format!("a replica is on its way to store {id}"));
+            return refuse(
+                Code::OperatorConflict,
+                format!("a replica is on its way to store {id}"),
+            );
         }
         self.put_store(StoreInfo { state: StoreState::Removed, ..store });
         Ok(PdReply::Done)

@@ -1,6 +1,7 @@
 //! Operators that PD makes by itself, decided with each report of a Region, first rule first:
 //!
-//! 1. a replica on a Store that leaves moves to another Store; leadership leaves such a Store at once;
+//! 1. a replica on a Store that leaves moves to another Store; leadership leaves such a Store at
+//!    once;
 //! 2. a replica that was down for long moves to another Store, or is removed where none is free
 //!    (so that rule 3 builds it anew on its own Store, if that one lives);
 //! 3. a Region with too few voters gets one more: the system Region on the node with the smallest

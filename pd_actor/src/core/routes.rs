@@ -41,8 +41,8 @@ impl Routes {
         self.insert(Entry { route, term: Term(0), reported: None });
     }
 
-    /// Takes a report of a leader. Answers whether it was news: a report of a deposed leader or of an
-    /// older shape is not.
+    /// Takes a report of a leader. Answers whether it was news: a report of a deposed leader or of
+    /// an older shape is not.
     pub fn report(&mut self, report: &RegionReport, now: Moment) -> bool {
         if let Some(known) = self.regions.get(&report.region.id) {
             let is_older = report.region.epoch.is_stale(known.route.region.epoch);
@@ -91,9 +91,8 @@ impl Routes {
         let before = self.by_start.range(..=range.start.clone()).next_back();
         let first = before.map_or_else(|| range.start.clone(), |(start, _)| start.clone());
         let entries = self.by_start.range(first..).map(|(_, id)| &self.regions[id]);
-        let is_behind = move |e: &&Entry| {
-            range.end.is_empty() || e.route.region.range.start < range.end
-        };
+        let is_behind =
+            move |e: &&Entry| range.end.is_empty() || e.route.region.range.start < range.end;
         let entries = entries.take_while(is_behind);
         entries.filter(move |entry| entry.route.region.range.intersect(range).is_some())
     }
@@ -150,8 +149,8 @@ impl Routes {
         routes.filter(|route| route.leader.is_some_and(|leader| leader.store == store)).count()
     }
 
-    /// Have the system Region and Regions that cover the whole raw space reported in this reign? The
-    /// raw space may be empty before the bootstrap.
+    /// Have the system Region and Regions that cover the whole raw space reported in this reign?
+    /// The raw space may be empty before the bootstrap.
     #[must_use]
     pub fn are_complete(&self) -> bool {
         let Some(system) = self.regions.get(&SYSTEM_REGION) else { return false };

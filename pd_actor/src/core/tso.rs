@@ -1,20 +1,20 @@
 //! The timestamp oracle of a reign: when the bound is persisted, and when timestamps may be given.
 //!
-//! *Unique and growing*: every timestamp lies below a bound that was durable before the timestamp was
-//! given, and a reign starts at the durable bound that it finds. So the last timestamp of the old
-//! leader < persisted bound ≤ first timestamp of the new one, and a clock that steps back only makes
-//! time stand still: a timestamp is never below the last one.
+//! *Unique and growing*: every timestamp lies below a bound that was durable before the timestamp
+//! was given, and a reign starts at the durable bound that it finds. So the last timestamp of the
+//! old leader < persisted bound ≤ first timestamp of the new one, and a clock that steps back only
+//! makes time stand still: a timestamp is never below the last one.
 //!
-//! *Externally consistent*: growing values are not enough. A deposed leader that does not know it yet
-//! could still answer from its old window after the new leader has given larger timestamps. Therefore
-//! a leader gives timestamps only until `asked + lease`, where `asked` is a moment before it asked
-//! its replica of the system Region and was told that it leads under a valid Raft lease (or before
-//! it sent a write that succeeded). At that moment no other claim was committed. A new leader's claim
-//! is thus committed after `asked`, and it waits `lease` and a quarter from then on, so its first
-//! timestamp comes after the last of the old leader, as long as clocks *run* within 10 % of each
-//! other; what they *show* does not matter. This holds also when leadership was handed over, which
-//! ends a Raft lease early. A reign that follows one of this very process waits only as long as that
-//! one had to: its window was revoked here.
+//! *Externally consistent*: growing values are not enough. A deposed leader that does not know it
+//! yet could still answer from its old window after the new leader has given larger timestamps.
+//! Therefore a leader gives timestamps only until `asked + lease`, where `asked` is a moment before
+//! it asked its replica of the system Region and was told that it leads under a valid Raft lease
+//! (or before it sent a write that succeeded). At that moment no other claim was committed. A new
+//! leader's claim is thus committed after `asked`, and it waits `lease` and a quarter from then on,
+//! so its first timestamp comes after the last of the old leader, as long as clocks *run* within 10
+//! % of each other; what they *show* does not matter. This holds also when leadership was handed
+//! over, which ends a Raft lease early. A reign that follows one of this very process waits only as
+//! long as that one had to: its window was revoked here.
 use super::rows::{TSO, put};
 use super::writer::Writer;
 use super::{PdOptions, RequestId, Turn};

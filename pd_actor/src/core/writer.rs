@@ -1,7 +1,8 @@
 //! Rows on their way to the system Region, one write at a time, and the answers that wait for them.
 //!
-//! Rule: no answer shows state that is not durable. Whatever is answered while rows are on their way
-//! waits for the last of them. Requests that come in while a write is in flight share the next one.
+//! Rule: no answer shows state that is not durable. Whatever is answered while rows are on their
+//! way waits for the last of them. Requests that come in while a write is in flight share the next
+//! one.
 use super::rows::{LEADER, RowChange};
 use super::{EffectId, Output, RequestId, Turn};
 use bytes::Bytes;
