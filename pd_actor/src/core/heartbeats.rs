@@ -15,8 +15,8 @@ pub struct Heard {
     stores: BTreeMap<StoreId, (Moment, StoreStats)>,
     /// Stores that were told which initial Regions to make.
     told: BTreeSet<StoreId>,
-    /// When a replica was first named as an orphan.
-    orphans: BTreeMap<(RegionId, PeerId), Moment>,
+    /// Orphans that each Store named last, and when it first named each.
+    orphans: BTreeMap<StoreId, BTreeMap<(RegionId, PeerId), Moment>>,
 }
 
 impl Heard {
@@ -76,17 +76,19 @@ impl Serving {
         if !create.is_empty() {
             self.heard.told.insert(store);
         }
-        let destroy = orphans.iter().filter(|orphan| self.is_no_member(**orphan, turn.now));
+        let destroy = orphans.iter().filter(|(_, peer)| peer.store == store);
+        let destroy = destroy.filter(|orphan| self.is_no_member(**orphan, turn.now));
         let destroy = destroy.copied().collect::<Vec<_>>();
         self.note_orphans(store, orphans, turn.now);
         let directory = self.directory();
         Ok(PdReply::StoreHeartbeat(StoreInstructions { create, destroy, directory }))
     }
 
-    /// Is the orphan surely no member any more? Only if the leader of its Region has reported,
-    /// since the orphan was first named, a shape without it, and no operator adds it at the moment.
+    /// Is the orphan surely no member any more? Only if the leader of its Region has reported, since
+    /// the orphan was first named, a shape without it, and no operator adds it at the moment.
     fn is_no_member(&self, (region, peer): (RegionId, Peer), now: Moment) -> bool {
-        let named = self.heard.orphans.get(&(region, peer.id)).copied().unwrap_or(now);
+        let named = self.heard.orphans.get(&peer.store).and_then(|o| o.get(&(region, peer.id)));
+        let named = named.copied().unwrap_or(now);
         let is_newer = self.routes.reported(region).is_some_and(|at| at > named);
         let route = self.routes.get(region);
         let is_out = route.is_some_and(|route| route.region.peer(peer.id).is_none());
@@ -95,17 +97,14 @@ impl Serving {
 
     /// Remembers when each orphan was first named, and forgets those no longer named.
     fn note_orphans(&mut self, store: StoreId, orphans: &[(RegionId, Peer)], now: Moment) {
-        let named: BTreeSet<_> = orphans.iter().map(|(region, peer)| (*region, peer.id)).collect();
-        let routes = &self.routes;
-        self.heard.orphans.retain(|key, _| {
-            // An orphan of another Store is kept while its Region is known without it.
-            named.contains(key)
-                || routes
-                    .get(key.0)
-                    .is_some_and(|r| r.region.peer(key.1).is_none_or(|peer| peer.store != store))
-        });
-        for key in named {
-            self.heard.orphans.entry(key).or_insert(now);
+        let before = self.heard.orphans.remove(&store).unwrap_or_default();
+        let first_named = |(region, peer): &(RegionId, Peer)| {
+            let key = (*region, peer.id);
+            (key, before.get(&key).copied().unwrap_or(now))
+        };
+        let named: BTreeMap<_, _> = orphans.iter().map(first_named).collect();
+        if !named.is_empty() {
+            self.heard.orphans.insert(store, named);
         }
     }
 
