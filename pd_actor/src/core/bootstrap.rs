@@ -1,7 +1,6 @@
 //! The first rows of a cluster and its first data Regions.
 use super::Turn;
-use super::ids::FIRST_ID;
-use super::rows::{CLUSTER, ClusterRow, IDS, RowChange, initial_key, put};
+use super::rows::{CLUSTER, ClusterRow, RowChange, initial_key, put};
 use super::serving::Serving;
 use std::collections::{BTreeMap, BTreeSet};
 use troupe_types::key::raw_key;
@@ -114,7 +113,7 @@ pub fn assign(count: usize, replicas: u32, places: &[Place]) -> Vec<Vec<StoreId>
 }
 
 impl Serving {
-    /// Makes the rows of a new cluster.
+    /// Makes the rows of a new cluster. Without a row, ids start at [`super::ids::FIRST_ID`].
     pub(super) fn write_initial_rows(&mut self, plan: &BootstrapPlan) {
         let cluster = ClusterRow {
             cluster: plan.cluster,
@@ -127,7 +126,6 @@ impl Serving {
             bootstrapped: false,
         };
         self.put_cluster(cluster);
-        self.writer.stage(put(IDS, &FIRST_ID));
         self.put_node(plan.node.clone());
         for (id, identity, labels) in &plan.stores {
             self.put_store(StoreInfo {

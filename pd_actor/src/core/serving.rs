@@ -170,6 +170,7 @@ impl Serving {
     }
 
     fn on_allocate_ids(&mut self, count: u32) -> PdResult {
+        self.cluster()?;
         if !(1..=MAX_IDS).contains(&count) {
             return refuse(Code::BadParameter, format!("count must be 1 to {MAX_IDS}"));
         }

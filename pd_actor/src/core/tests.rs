@@ -4,6 +4,7 @@ mod leadership;
 mod members;
 mod operators;
 mod placement;
+mod random;
 mod timestamps;
 
 use super::rows::RowChange;
