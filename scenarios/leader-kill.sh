@@ -13,10 +13,11 @@ SERVES_WITHIN=10
 acknowledged() { wc -l <"$TROUPE_SCRATCH/acknowledged"; }
 has_acknowledged() { (($(acknowledged) >= $1)); }
 finds_leader() { node_that_leads "$1" >"$TROUPE_SCRATCH/leader"; }
+# One key in each part of the key space, so that every Region gets some.
 takes_writes() {
-    local key
-    for key in 0 8 @ H P X ' ' h; do
-        put "/v1/raw/keys/$(jq -rn --arg key "$key" '$key | @uri')probe?timeout=2s" alive
+    local byte
+    for byte in 00 10 20 2c 38 44 50 5c 68 74 80 90 a0 b0 c0 d0 e0 f0; do
+        put "/v1/raw/keys/${byte}70726f6265?kenc=hex&timeout=2s" alive
         expect_status 200
     done
 }

@@ -82,7 +82,11 @@ wait_until() {
 }
 
 # Milliseconds of a steady clock.
-now_ms() { awk '{ printf "%d", $1 * 1000 }' /proc/uptime; }
+now_ms() {
+    local uptime
+    read -r uptime _ </proc/uptime
+    printf '%d' $((${uptime%.*} * 1000 + 10#${uptime#*.} * 10))
+}
 
 control() { jq -r "$1" "$TROUPE_CONTROL"; }
 node_pid() { control ".nodes[$1 - 1].pid"; }

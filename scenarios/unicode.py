@@ -33,7 +33,6 @@ BLOCKS = [
     ("Arabic Presentation Forms-A", 0xFB50, 0xFDFF),
     ("Cuneiform", 0x12000, 0x123FF),
     ("Egyptian Hieroglyphs", 0x13000, 0x1342F),
-    ("Tangut", 0x17000, 0x187FF),
     ("Musical Symbols", 0x1D100, 0x1D1FF),
     ("Emoticons", 0x1F600, 0x1F64F),
     ("CJK Unified Ideographs Extension B", 0x20000, 0x2A6DF),

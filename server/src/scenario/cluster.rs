@@ -55,6 +55,7 @@ impl Cluster {
             .arg(folder.join("cluster"))
             .arg("--control-file")
             .arg(&control)
+            .env_remove("TROUPE_CONFIG")
             .stdin(Stdio::null())
             .stdout(output.try_clone().map_err(failed)?)
             .stderr(output)

@@ -71,6 +71,8 @@ fn spawn(scenario: &Scenario, cluster: &Cluster, scratch: &Path) -> std::io::Res
         .arg("-c")
         .arg("exec bash \"$0\" 2>&1")
         .arg(&scenario.path)
+        .env_remove("TROUPE_CONFIG")
+        .env_remove("TROUPE_URL")
         .env("TROUPE_URLS", cluster.urls().join(" "))
         .env("TROUPE_CONTROL", &cluster.control)
         .env("TROUPE_BIN", &cluster.program)
