@@ -101,7 +101,7 @@ impl Inner {
                 }
                 turn.turn += 1;
                 // All replicas were asked: perhaps they live elsewhere by now.
-                if turn.turn % region.peers.len().max(1) == 0 {
+                if turn.turn.is_multiple_of(region.peers.len().max(1)) {
                     self.forget_route(region.id, region.epoch);
                 }
             }

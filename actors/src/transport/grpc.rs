@@ -161,8 +161,8 @@ impl Transport for GrpcTransport {
             };
             let mut pending = link.calls.open();
             let forward = Forward { id: pending.id, deadline, request };
-            let told = trace::with_tags(tags, || mailbox.tell_by(forward, deadline));
-            if let Err((refused, _)) = told {
+            let tell = || mailbox.tell_by(forward, deadline).map_err(|(refused, _)| refused);
+            if let Err(refused) = trace::with_tags(tags, tell) {
                 return Err(unreachable(&refused.to_string()));
             }
             drop(mailbox);
