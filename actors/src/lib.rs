@@ -18,7 +18,6 @@ pub mod node;
 pub mod pd_client;
 pub mod real_env;
 pub mod registry;
-pub mod snapshot;
 pub mod supervision;
 pub mod trace;
 pub mod transport;
