@@ -76,10 +76,9 @@ const fn advice_on(code: Code) -> Advice {
             "No Region has this id.",
             "List Regions with GET /v1/regions, or find one with ?key=.",
         ),
-        Code::StoreNotFound => advice(
-            "No Store has this id, or it was removed.",
-            "List Stores with GET /v1/stores.",
-        ),
+        Code::StoreNotFound => {
+            advice("No Store has this id, or it was removed.", "List Stores with GET /v1/stores.")
+        }
         Code::NotFound => advice(
             "The path names nothing: it is mistyped, or what it named is gone (an operator of long \
              ago, a trace that made room for newer ones).",
@@ -160,10 +159,9 @@ const fn advice_on(code: Code) -> Advice {
             "Take the Store out of service and let its replicas be made anew elsewhere. Check the \
              disk.",
         ),
-        Code::NotSupported => advice(
-            "The operation is known, but this build does not do it.",
-            "Use a newer build.",
-        ),
+        Code::NotSupported => {
+            advice("The operation is known, but this build does not do it.", "Use a newer build.")
+        }
         Code::DeadlineExceeded => advice(
             "The request's timeout passed before anything was done; it had no effect.",
             "Retry, with a longer `timeout` if the cluster is slow.",

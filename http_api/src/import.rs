@@ -168,7 +168,7 @@ impl Import {
 
     /// Reads one line into the batch. False at the end.
     async fn read_line(&mut self) -> Result<bool, Stopped> {
-        let read = self.lines.next().await;
+        let read = self.next_line().await?;
         self.line += 1;
         let Some(line) = read.map_err(|problem| self.stopped(problem))? else { return Ok(false) };
         if line.iter().all(u8::is_ascii_whitespace) {
@@ -176,6 +176,18 @@ impl Import {
         }
         self.take(&line).map_err(|problem| self.stopped(problem))?;
         Ok(true)
+    }
+
+    /// Writes in flight go on while the client is waited for.
+    async fn next_line(&mut self) -> Result<Result<Option<Bytes>, Problem>, Stopped> {
+        loop {
+            let answered = tokio::select! {
+                biased;
+                line = self.lines.next() => return Ok(line),
+                Some(answered) = self.in_flight.next() => answered,
+            };
+            self.note(answered)?;
+        }
     }
 
     fn stopped(&self, problem: Problem) -> Stopped {
@@ -234,7 +246,14 @@ impl Import {
     }
 
     async fn wait_for_one(&mut self) -> Result<(), Stopped> {
-        let Some(answered) = self.in_flight.next().await else { return Ok(()) };
+        match self.in_flight.next().await {
+            Some(answered) => self.note(answered),
+            None => Ok(()),
+        }
+    }
+
+    /// Counts a batch that was answered.
+    fn note(&mut self, answered: Answered) -> Result<(), Stopped> {
         for hash in &answered.hashes {
             self.keys_in_flight.remove(hash);
         }

@@ -71,10 +71,8 @@ impl Metrics {
             "troupe_http_request_seconds",
             "Time from the head of a request to the head of its reply.",
         );
-        let latency = prometheus::HistogramVec::new(
-            options.buckets(BUCKETS.to_vec()),
-            &["operation"],
-        )?;
+        let latency =
+            prometheus::HistogramVec::new(options.buckets(BUCKETS.to_vec()), &["operation"])?;
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(refused.clone()))?;
         registry.register(Box::new(latency.clone()))?;
@@ -223,6 +221,3 @@ fn actors(all: &[std::sync::Arc<ActorEntry>]) -> Vec<Sample> {
     }
     samples
 }
-
-#[cfg(test)]
-mod tests;

@@ -16,13 +16,8 @@ use utoipa::openapi::{
 };
 
 /// Codes that every operation may answer.
-pub const COMMON_ERRORS: &[Code] = &[
-    Code::BadHost,
-    Code::BadParameter,
-    Code::UnknownField,
-    Code::ServerBusy,
-    Code::Internal,
-];
+pub const COMMON_ERRORS: &[Code] =
+    &[Code::BadHost, Code::BadParameter, Code::UnknownField, Code::ServerBusy, Code::Internal];
 /// Codes that every operation on rows may answer.
 const DATA_ERRORS: &[Code] = &[
     Code::BadConsistency,
@@ -191,10 +186,7 @@ fn problem_response(codes: &[Code]) -> Response {
     let schema = RefOr::Ref(Ref::from_schema_name("Problem"));
     ResponseBuilder::new()
         .description(lines.collect::<Vec<_>>().join(" "))
-        .content(
-            "application/problem+json",
-            ContentBuilder::new().schema(Some(schema)).build(),
-        )
+        .content("application/problem+json", ContentBuilder::new().schema(Some(schema)).build())
         .build()
 }
 

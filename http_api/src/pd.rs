@@ -101,7 +101,10 @@ pub async fn add_operator(
     region: RegionId,
     request: OperatorRequest,
 ) -> Result<OperatorView, Problem> {
-    let PdReply::Operator(view) = ask(call, PdRequest::AddOperator { region, request }).await? else { return Err(other()) };
+    let PdReply::Operator(view) = ask(call, PdRequest::AddOperator { region, request }).await?
+    else {
+        return Err(other());
+    };
     Ok(view)
 }
 
@@ -110,7 +113,9 @@ pub async fn add_operator(
 /// # Errors
 /// Those of PD.
 pub async fn operators(call: &Call) -> Result<Vec<OperatorView>, Problem> {
-    let PdReply::Operators(views) = ask(call, PdRequest::Operators).await? else { return Err(other()) };
+    let PdReply::Operators(views) = ask(call, PdRequest::Operators).await? else {
+        return Err(other());
+    };
     Ok(views)
 }
 
@@ -119,7 +124,9 @@ pub async fn operators(call: &Call) -> Result<Vec<OperatorView>, Problem> {
 /// # Errors
 /// Those of PD.
 pub async fn timestamps(call: &Call, count: u32) -> Result<Timestamp, Problem> {
-    let PdReply::Timestamps { last, .. } = ask(call, PdRequest::Timestamps { count }).await? else { return Err(other()) };
+    let PdReply::Timestamps { last, .. } = ask(call, PdRequest::Timestamps { count }).await? else {
+        return Err(other());
+    };
     Ok(last)
 }
 

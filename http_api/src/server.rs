@@ -108,6 +108,3 @@ pub fn app(
         .configure(routes::configure)
         .wrap(middleware::from_fn(gate))
 }
-
-#[cfg(test)]
-mod tests;

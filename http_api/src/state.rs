@@ -85,7 +85,7 @@ impl HttpState {
     #[must_use]
     pub fn is_sampled(&self, request: u64) -> bool {
         let sample = u64::from(self.parts.config.actors.trace_sample);
-        sample > 0 && request % sample == 0
+        sample > 0 && request.is_multiple_of(sample)
     }
 }
 

@@ -101,6 +101,3 @@ impl Drop for Ticket {
         self.admission.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -19,13 +19,15 @@ use futures::future::LocalBoxFuture;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use troupe_types::Code;
+use troupe_types::{Code, Moment};
 
 /// A body whose arrival is watched.
 pub struct PacedBody {
     payload: Payload,
     state: web::Data<HttpState>,
     waited: Duration,
+    /// When the part that is waited for now was first asked for.
+    waiting_since: Option<Moment>,
     received: u64,
 }
 
@@ -33,10 +35,11 @@ impl PacedBody {
     /// Watches `payload`.
     #[must_use]
     pub fn new(payload: Payload, state: web::Data<HttpState>) -> Self {
-        Self { payload, state, waited: Duration::ZERO, received: 0 }
+        Self { payload, state, waited: Duration::ZERO, waiting_since: None, received: 0 }
     }
 
-    /// The next part; `None` at the end.
+    /// The next part; `None` at the end. May be dropped and asked again: nothing is lost, and the
+    /// time counts.
     ///
     /// # Errors
     /// `REQUEST_TIMEOUT`, `BAD_PARAMETER` if the body breaks off or its framing is wrong.
@@ -44,10 +47,12 @@ impl PacedBody {
         let limits = &self.state.parts.config.limits;
         let rate = limits.body_min_rate.bytes().max(1);
         let by_size = Duration::from_secs_f64(self.received as f64 / rate as f64);
-        let left = (limits.body_base + by_size).saturating_sub(self.waited);
-        let from = self.state.parts.env.now();
+        let now = self.state.parts.env.now();
+        let since = *self.waiting_since.get_or_insert(now);
+        let left = (limits.body_base + by_size).saturating_sub(self.waited + now.since(since));
         let part = tokio::time::timeout(left, self.payload.next()).await;
-        self.waited += self.state.parts.env.now().since(from);
+        self.waited += self.state.parts.env.now().since(since);
+        self.waiting_since = None;
         match part {
             Err(_) => Err(self.too_slow()),
             Ok(None) => Ok(None),
@@ -109,7 +114,11 @@ struct Limit {
 
 impl Limit {
     fn check(&self, length: u64) -> Result<(), Problem> {
-        if length > self.max { Err(Problem::too_large(self.what, self.max, length)) } else { Ok(()) }
+        if length > self.max {
+            Err(Problem::too_large(self.what, self.max, length))
+        } else {
+            Ok(())
+        }
     }
 
     /// What is worth allocating at once: an announcement is not yet a byte.
@@ -177,6 +186,3 @@ impl FromRequest for BodyStream {
         std::future::ready(Ok(Self(body)))
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -269,6 +269,3 @@ pub fn read_duration(name: &str, text: &str) -> Result<Duration, Problem> {
     }
     Ok(read)
 }
-
-#[cfg(test)]
-mod tests;

@@ -97,6 +97,3 @@ fn host_of(address: &str) -> &str {
         Some(_) | None => address,
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -210,6 +210,3 @@ impl ResponseError for Crashed {
         reply
     }
 }
-
-#[cfg(test)]
-mod tests;

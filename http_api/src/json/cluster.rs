@@ -447,4 +447,3 @@ pub struct TimestampsOut {
     /// How many; the others are the numbers right below.
     pub count: u32,
 }
-

@@ -7,7 +7,6 @@ use troupe_actors::registry::{ActorEntry, RestartRecord};
 use troupe_actors::trace::WireSpan;
 use utoipa::ToSchema;
 
-
 /// An actor.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ActorOut {

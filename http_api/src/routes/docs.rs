@@ -19,8 +19,7 @@ const CSP_SWAGGER: &str = "default-src 'none'; script-src 'self'; style-src 'sel
      form-action 'none'; frame-ancestors 'none'";
 static REFERRER_POLICY: HeaderName = HeaderName::from_static("referrer-policy");
 
-const PAGE: Reply =
-    Reply { status: 200, about: "A page.", content: Content::Text("text/html") };
+const PAGE: Reply = Reply { status: 200, about: "A page.", content: Content::Text("text/html") };
 
 /// Operations.
 pub const OPERATIONS: &[Operation] = &[

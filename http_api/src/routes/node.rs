@@ -74,7 +74,9 @@ pub const OPERATIONS: &[Operation] = &[
 
 async fn list(call: Call) -> Answer {
     let kind = call.query.get("kind");
-    let state = call.query.choice("state", STATES, |name| Some(name).filter(|n| STATES.contains(n)).map(str::to_owned))?;
+    let state = call.query.choice("state", STATES, |name| {
+        Some(name).filter(|n| STATES.contains(n)).map(str::to_owned)
+    })?;
     let sort = call.query.choice("sort", ORDERS, order)?;
     let limit = call.query.number("limit", 1, LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT);
     let fits = |actor: &ActorOut| {

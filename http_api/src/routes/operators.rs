@@ -77,8 +77,7 @@ async fn find(call: &Call, id: u64) -> Result<Option<OperatorView>, Problem> {
 /// `BAD_PARAMETER`.
 pub fn wait_of(call: &Call) -> Result<Duration, Problem> {
     let Some(text) = call.query.get("wait") else { return Ok(Duration::ZERO) };
-    let (wait, max) =
-        (read_duration("wait", text)?, call.state.parts.config.limits.deadline_max);
+    let (wait, max) = (read_duration("wait", text)?, call.state.parts.config.limits.deadline_max);
     if wait > max {
         let detail = format!("`wait` is at most {}", duration::to_text(max));
         return Err(Problem::bad_parameter("wait", detail));

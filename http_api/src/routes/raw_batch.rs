@@ -116,7 +116,6 @@ pub const OPERATIONS: &[Operation] = &[
         writes: true,
         data: true,
         route: || web::post().to(cas),
-        ..READ
     },
 ];
 
@@ -154,10 +153,7 @@ fn status(failed: &[FailedKey]) -> StatusCode {
 }
 
 /// Nothing was written: a problem. Otherwise what was, and what was not.
-fn batch_reply(
-    outcome: WriteOutcome,
-    show: impl FnOnce(u64, Vec<FailedKey>) -> Answer,
-) -> Answer {
+fn batch_reply(outcome: WriteOutcome, show: impl FnOnce(u64, Vec<FailedKey>) -> Answer) -> Answer {
     if outcome.written == 0 && !outcome.failed.is_empty() {
         return Err(worst(outcome.failed).into());
     }
@@ -173,7 +169,8 @@ pub(crate) fn worst(mut failed: Vec<(Key, ServiceError)>) -> ServiceError {
 async fn cas(request: HttpRequest, call: Call, body: Body) -> Answer {
     refuse_idempotency_key(request.headers())?;
     let (enc, body) = (call.enc()?, from_json::<CasBody>(&body.0)?);
-    let (expect, change) = (expectation(&call, body.expect)?, cas_change(&call, &body.ttl, (body.put, body.delete))?);
+    let (expect, change) =
+        (expectation(&call, body.expect)?, cas_change(&call, &body.ttl, (body.put, body.delete))?);
     let key = stored_key(&call, body.key)?;
     let (succeeded, previous, by) =
         call.service().raw_cas(key, expect, change, &call.options()).await?;
@@ -252,9 +249,7 @@ fn check_count(call: &Call, count: usize) -> Result<(), Problem> {
     let limit = call.state.parts.config.limits.batch_keys;
     match count {
         0 => Err(Problem::new(Code::BadParameter, "a batch has at least one key")),
-        count if count > limit => {
-            Err(Problem::too_large("batch_keys", limit as u64, count as u64))
-        }
+        count if count > limit => Err(Problem::too_large("batch_keys", limit as u64, count as u64)),
         _ => Ok(()),
     }
 }

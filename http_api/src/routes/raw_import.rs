@@ -1,7 +1,7 @@
 //! `/v1/raw/import`: rows as a stream of lines in, lines of progress out.
+use super::Answer;
 use super::operation::{Content, Operation, READ, Reply, Verb, schema};
 use super::raw_scan::NDJSON;
-use super::Answer;
 use crate::error::Problem;
 use crate::export::error_line;
 use crate::gate::body::{BodyKind, BodyStream};

@@ -86,7 +86,6 @@ pub const OPERATIONS: &[Operation] = &[
         writes: true,
         data: true,
         route: || web::put().to(put),
-        ..READ
     },
     Operation {
         verb: Verb::Delete,
@@ -134,8 +133,7 @@ struct Shown<'a> {
 fn show(row: RawRow, by: ServedBy, shown: &Shown<'_>) -> Answer {
     let hash = value_hash(&row.value);
     let is_known = shown.known.is_some_and(|known| known == Etag::Any || known == Etag::Hash(hash));
-    let mut reply =
-        if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    let mut reply = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     reply.insert_header((header::ETAG, quoted(hash)));
     served_by(&mut reply, by);
     if is_known {
@@ -237,7 +235,8 @@ pub fn expiry(call: &Call, ttl: &str) -> Result<UnixMillis, Problem> {
 
 fn key_of(request: &HttpRequest, call: &Call) -> Result<Key, Problem> {
     let path = request.uri().path().strip_prefix(BEFORE_KEY);
-    let path = path.ok_or_else(|| Problem::new(Code::NotFound, "write the path without escapes"))?;
+    let path =
+        path.ok_or_else(|| Problem::new(Code::NotFound, "write the path without escapes"))?;
     let key = call.key_enc()?.decode(percent_decode(path.as_bytes())?)?;
     call.check_key(&key)?;
     Ok(key)
@@ -290,6 +289,3 @@ fn condition(headers: &HeaderMap) -> Result<Option<RawExpectation>, Problem> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -147,9 +147,10 @@ async fn by_query(request: HttpRequest, call: Call) -> Answer {
 
 async fn by_body(request: HttpRequest, call: Call, body: Body) -> Answer {
     let body = from_json::<ScanBody>(&body.0)?;
-    let enc = body.enc.as_deref().map(|name| {
-        Enc::from_name(name).ok_or_else(|| not_one_of("enc", name, ENCODINGS))
-    });
+    let enc = body
+        .enc
+        .as_deref()
+        .map(|name| Enc::from_name(name).ok_or_else(|| not_one_of("enc", name, ENCODINGS)));
     let asked = Asked {
         reverse: body.reverse,
         keys_only: body.keys_only,

@@ -190,9 +190,8 @@ async fn page(
         // With a filter a page of PD may hold few that fit, but never more than are missing.
         let routes = pd::regions(call, range.clone(), missing).await?;
         let next = pd::next_start(&routes, missing);
-        let fits = |route: &RegionRoute| {
-            store.is_none_or(|store| route.region.peer_on(store).is_some())
-        };
+        let fits =
+            |route: &RegionRoute| store.is_none_or(|store| route.region.peer_on(store).is_some());
         found.extend(routes.into_iter().filter(fits));
         let Some(start) = next else { return Ok((found, None)) };
         range.start = start;
@@ -209,11 +208,13 @@ fn region_id(request: &HttpRequest) -> Result<RegionId, Problem> {
 async fn one(request: HttpRequest, call: Call) -> Answer {
     let route = pd::region(&call, region_id(&request)?).await?;
     let options = call.options();
-    let ask = async |store: StoreId| {
-        match call.service().status(route.region.id, store, &options).await {
-            Ok(status) => ReplicaOut::from(&status),
-            Err(error) => ReplicaOut::Failed { store: store.get(), error: error.detail },
-        }
+    let ask = async |store: StoreId| match call
+        .service()
+        .status(route.region.id, store, &options)
+        .await
+    {
+        Ok(status) => ReplicaOut::from(&status),
+        Err(error) => ReplicaOut::Failed { store: store.get(), error: error.detail },
     };
     let replicas = join_all(route.region.peers.iter().map(|peer| ask(peer.store))).await;
     ok(&RegionDetail { region: RegionOut::from(&route), replicas })
