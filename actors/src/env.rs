@@ -5,6 +5,7 @@ use crate::trace::TraceRing;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use tokio::sync::watch;
 use troupe_types::{Moment, RegionId, UnixMillis};
 
 /// The time.
@@ -35,6 +36,17 @@ pub trait Rngs: Send + Sync + 'static {
 
 /// A piece of blocking work.
 pub type Job = Box<dyn FnOnce() + Send>;
+
+/// A job that its Store cannot live without: a panic in it ends the process.
+pub fn essential(name: &'static str, work: impl FnOnce() + Send + 'static) -> Job {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    Box::new(move || {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
+            let message = crate::supervision::life::panic_message(panic.as_ref());
+            troupe_storage::failure::die(&format!("{name} panicked: {message}"));
+        }
+    })
+}
 
 /// Runs blocking work away from the arbiters.
 pub trait Worker: Send + Sync + 'static {
@@ -122,6 +134,39 @@ pub struct Env {
     pub faults: Arc<dyn Faults>,
     /// Limits and habits of the cells.
     pub cells: CellOptions,
+    /// Ends every actor of the node at once, as a crash of its process would.
+    pub power: Power,
+}
+
+/// The power switch of a node's actors. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Power(Arc<watch::Sender<bool>>);
+
+impl Default for Power {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(true)))
+    }
+}
+
+impl Power {
+    /// Ends all actors: no further message is handled.
+    pub fn cut(&self) {
+        self.0.send_replace(false);
+    }
+
+    /// Is it still on?
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Completes when it is cut.
+    pub fn until_cut(&self) -> impl Future<Output = ()> + use<> {
+        let mut power = self.0.subscribe();
+        async move {
+            let _ = power.wait_for(|is_on| !is_on).await;
+        }
+    }
 }
 
 impl Env {

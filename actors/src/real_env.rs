@@ -1,5 +1,5 @@
 //! The environment of a real node: system clocks, seeded generators, OS threads.
-use crate::env::{CellOptions, Clock, Env, Job, NoFaults, Rng, Rngs, Spawner, Worker};
+use crate::env::{CellOptions, Clock, Env, Job, NoFaults, Power, Rng, Rngs, Spawner, Worker};
 use crate::registry::Registry;
 use crate::trace::TraceRing;
 use rand_chacha::ChaCha8Rng;
@@ -143,5 +143,6 @@ pub fn real_env(cells: CellOptions, trace_spans: usize) -> Env {
         traces: Arc::new(TraceRing::new(trace_spans)),
         faults: Arc::new(NoFaults),
         cells,
+        power: Power::default(),
     }
 }

@@ -199,6 +199,13 @@ impl Registry {
         self.actors.remove(&id);
     }
 
+    /// Forgets the quarantined actor called `name`: it starts again under a new number.
+    pub fn forget_quarantined(&self, name: &str) {
+        self.actors.retain(|_, entry| {
+            entry.name != name || entry.state() != ActorState::Quarantined
+        });
+    }
+
     /// The entry of `id`.
     #[must_use]
     pub fn get(&self, id: ActorId) -> Option<Arc<ActorEntry>> {

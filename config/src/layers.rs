@@ -1,5 +1,5 @@
-//! Layers of a configuration: default < file < environment < flag. The later one counts, key by
-//! key, and it stays known which one that was.
+//! Layers of a configuration: default < profile < file < environment < flag. The later one counts,
+//! key by key, and it stays known which one that was.
 use crate::error::ConfigError;
 use crate::file::{self, is_known, unknown_key, value_at};
 use crate::sections::Config;

@@ -107,9 +107,12 @@ fn an_unknown_variable_is_reported_with_a_suggestion() {
     );
 }
 
+/// A file, variables, and how the error begins.
+type Wrong = (&'static str, &'static [(&'static str, &'static str)], &'static str);
+
 #[test]
 fn a_wrong_value_names_its_key_and_place() {
-    let cases: [(&str, &[(&str, &str)], &str); 6] = [
+    let cases: [Wrong; 6] = [
         ("[raft]\ntick = 5", &[], "troupe.toml:2: raft.tick: "),
         ("[raft]\nlease = \"1s\"\ntick = \"fast\"", &[], "troupe.toml:3: raft.tick: `fast` is not"),
         ("[limits]\nkey = -1", &[], "troupe.toml:2: limits.key: a size is not negative"),

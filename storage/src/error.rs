@@ -1,6 +1,7 @@
 //! What can go wrong below the Raft group.
-use troupe_types::LogIndex;
 use troupe_types::codec::CodecError;
+use troupe_types::raw_value::BadRawValue;
+use troupe_types::{Class, LogIndex};
 
 /// Error of the engine or the log.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +47,15 @@ pub enum StorageError {
         #[source]
         source: CodecError,
     },
+    /// A stored raw value has no readable trailer. Every replica finds the same bytes.
+    #[error("a stored raw value does not decode")]
+    BadValue(#[from] BadRawValue),
+    /// RocksDB failed outside any call of ours.
+    #[error("the key-value engine reports {errors} background errors")]
+    Background {
+        /// How many since it was opened.
+        errors: u64,
+    },
     /// A file's checksum is not what its manifest says.
     #[error("checksum of {path} is {actual:08x}, its manifest says {expected:08x}")]
     Checksum {
@@ -68,4 +78,48 @@ pub enum StorageError {
         /// Which.
         what: &'static str,
     },
+}
+
+impl StorageError {
+    /// How a caller reacts.
+    #[must_use]
+    pub const fn class(&self) -> Class {
+        match self {
+            Self::DiskFull | Self::Compacted { .. } | Self::Unavailable { .. } => Class::Retry,
+            Self::Engine(_)
+            | Self::Log(_)
+            | Self::Io { .. }
+            | Self::Corrupt { .. }
+            | Self::BadValue(_)
+            | Self::Background { .. }
+            | Self::Checksum { .. }
+            | Self::Inconsistent { .. }
+            | Self::Injected { .. } => Class::Fatal,
+        }
+    }
+
+    /// Does every replica that applies the same entry to the same state get this error? Only then
+    /// may it be answered to a client as the entry's result; any other error ends the process.
+    #[must_use]
+    pub const fn is_deterministic(&self) -> bool {
+        match self {
+            Self::BadValue(_) => true,
+            Self::Engine(_)
+            | Self::Log(_)
+            | Self::Io { .. }
+            | Self::DiskFull
+            | Self::Compacted { .. }
+            | Self::Unavailable { .. }
+            | Self::Corrupt { .. }
+            | Self::Background { .. }
+            | Self::Checksum { .. }
+            | Self::Inconsistent { .. }
+            | Self::Injected { .. } => false,
+        }
+    }
+
+    /// A failed file operation.
+    pub(crate) fn io(what: &'static str, path: &std::path::Path, source: std::io::Error) -> Self {
+        Self::Io { what, path: path.display().to_string(), source }
+    }
 }

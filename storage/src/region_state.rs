@@ -5,8 +5,12 @@
 //! 'R' region[8]    ReplicaState      birth, life and death of a replica (synced)
 //! 'A' region[8]    ApplyState        applied index, in the same batch as the data (buffered)
 //! ```
+use crate::engine::{Cf, KvEngine};
+use crate::error::StorageError;
 use bytes::Bytes;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use troupe_types::codec;
 use troupe_types::raft_message::SnapshotManifest;
 use troupe_types::{ClusterId, LogIndex, NodeId, PeerId, Region, RegionId, StoreId, Term};
 
@@ -109,4 +113,56 @@ fn tagged(tag: u8, region: RegionId) -> Bytes {
     key.push(tag);
     key.extend_from_slice(&region.get().to_be_bytes());
     key.into()
+}
+
+/// Who this Store is; `None` on an empty disk.
+///
+/// # Errors
+/// Reading failed, or the row does not decode.
+pub fn read_store_ident(engine: &dyn KvEngine) -> Result<Option<StoreIdent>, StorageError> {
+    decode("store ident", engine.get(Cf::Raft, STORE_IDENT_KEY)?)
+}
+
+/// State of a replica; `None` if this Store never had one of `region`.
+///
+/// # Errors
+/// As [`read_store_ident`].
+pub fn read_replica_state(
+    engine: &dyn KvEngine,
+    region: RegionId,
+) -> Result<Option<ReplicaState>, StorageError> {
+    decode("replica state", engine.get(Cf::Raft, &replica_key(region))?)
+}
+
+/// How far a replica has applied.
+///
+/// # Errors
+/// As [`read_store_ident`].
+pub fn read_apply_state(
+    engine: &dyn KvEngine,
+    region: RegionId,
+) -> Result<Option<ApplyState>, StorageError> {
+    decode("apply state", engine.get(Cf::Raft, &apply_key(region))?)
+}
+
+/// How far a replica's applied entries would survive a power cut now. Its Raft log may be cut up
+/// to that index and no further.
+///
+/// # Errors
+/// As [`read_store_ident`].
+pub fn read_durable_apply_state(
+    engine: &dyn KvEngine,
+    region: RegionId,
+) -> Result<Option<ApplyState>, StorageError> {
+    decode("apply state", engine.get_persisted(Cf::Raft, &apply_key(region))?)
+}
+
+fn decode<T: DeserializeOwned>(
+    what: &'static str,
+    stored: Option<Bytes>,
+) -> Result<Option<T>, StorageError> {
+    stored
+        .map(|bytes| codec::decode(&bytes))
+        .transpose()
+        .map_err(|source| StorageError::Corrupt { what, source })
 }

@@ -379,6 +379,8 @@ pub enum UnknownReason {
     PeerRemoved,
     /// A snapshot replaced the log that held the proposal.
     Snapshot,
+    /// Leadership moved on while a member change was in flight.
+    LeaderChanged,
 }
 
 impl std::fmt::Display for UnknownReason {
@@ -388,6 +390,7 @@ impl std::fmt::Display for UnknownReason {
             Self::ConnectionLost => "the connection to the leader's node broke",
             Self::ActorCrashed => "the replica that held the write crashed",
             Self::PeerRemoved => "the replica was removed while the write was in flight",
+            Self::LeaderChanged => "leadership moved while the change was in flight",
             Self::Snapshot => "a snapshot replaced the log that held the write",
         })
     }

@@ -5,6 +5,8 @@ use crate::cell::{Acts, Cell, Mailbox};
 use crate::env::Env;
 use crate::registry::{ActorEntry, ActorId, ActorState, RestartRecord};
 use actix::{AsyncContext, Context};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use tokio::sync::watch;
 use troupe_types::Generation;
@@ -41,6 +43,12 @@ pub trait ChildSpec: 'static {
 
     /// How often it may crash.
     fn policy(&self) -> Policy;
+
+    /// Completes when nothing of an earlier life is under way any more: what it handed to others
+    /// has become durable, or never will.
+    fn settled(&mut self) -> Pin<Box<dyn Future<Output = ()>>> {
+        Box::pin(std::future::ready(()))
+    }
 
     /// Builds the next life from durable state.
     ///
@@ -84,7 +92,14 @@ pub fn supervise<S: ChildSpec>(env: &Env, parent: ActorId, spec: S) -> ChildHand
     let id = entry.id;
     let env = env.clone();
     let spawner = env.spawner.clone();
-    spawner.spawn_local(Box::pin(lives(env, entry, spec, stopped)));
+    let until_cut = env.power.until_cut();
+    spawner.spawn_local(Box::pin(async move {
+        tokio::select! {
+            biased;
+            () = until_cut => {}
+            () = lives(env, entry, spec, stopped) => {}
+        }
+    }));
     ChildHandle { stop, id }
 }
 
@@ -99,6 +114,7 @@ async fn lives<S: ChildSpec>(
     let verdict = loop {
         entry.set_state(ActorState::Starting);
         let generation = entry.next_generation();
+        spec.settled().await;
         let actor = match spec.build(generation) {
             Ok(actor) => actor,
             Err(failure) => {
@@ -214,11 +230,16 @@ pub fn start_essential<A: Acts>(
     let env = env.clone();
     let spawner = env.spawner.clone();
     spawner.spawn_local(Box::pin(async move {
-        match life.await {
+        let exit = tokio::select! {
+            biased;
+            () = env.power.until_cut() => Exit::Stopped,
+            exit = life => exit,
+        };
+        match exit {
             Exit::Stopped => entry.set_state(ActorState::Stopped),
             Exit::Panicked(panic) => {
                 record(&env, &entry, "escalate", &panic);
-                troupe_storage::failure::end_process(&format!("{} crashed: {panic}", entry.name));
+                troupe_storage::failure::die(&format!("{} crashed: {panic}", entry.name));
             }
         }
     }));

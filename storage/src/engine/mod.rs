@@ -15,8 +15,12 @@ use std::sync::Arc;
 use troupe_types::KeyRange;
 use troupe_types::raft_message::SnapshotFile;
 
+mod files;
 pub mod memory;
 pub mod rocks;
+
+#[cfg(test)]
+pub(crate) mod contract;
 
 /// A column family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,6 +50,12 @@ impl Cf {
             Self::Write => "write",
             Self::Raft => "raft",
         }
+    }
+
+    /// The column family with this name on disk.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|cf| cf.name() == name)
     }
 }
 
@@ -85,6 +95,9 @@ pub struct ExportedFile {
     pub meta: SnapshotFile,
 }
 
+/// Takes one row of a scan, key and value, and may end the scan.
+pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
+
 /// A consistent view of the engine. Holds resources: drop it soon.
 pub trait KvSnapshot: Send + Sync {
     /// The value of `key`.
@@ -103,7 +116,7 @@ pub trait KvSnapshot: Send + Sync {
         cf: Cf,
         range: &KeyRange,
         reverse: bool,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+        visit: &mut Visit<'_>,
     ) -> Result<(), StorageError>;
 }
 
@@ -115,6 +128,13 @@ pub trait KvEngine: Send + Sync + 'static {
     /// # Errors
     /// As [`KvSnapshot::get`].
     fn get(&self, cf: Cf, key: &[u8]) -> Result<Option<Bytes>, StorageError>;
+
+    /// The value of `key` as a power cut at this moment would leave it; never forces anything to
+    /// disk. A change that is not durable yet is not seen, be it a put, a delete or a deleted range.
+    ///
+    /// # Errors
+    /// As [`KvSnapshot::get`].
+    fn get_persisted(&self, cf: Cf, key: &[u8]) -> Result<Option<Bytes>, StorageError>;
 
     /// A consistent view of now.
     fn snapshot(&self) -> Arc<dyn KvSnapshot>;

@@ -11,6 +11,9 @@ pub mod engine;
 pub mod file_system;
 pub mod memory;
 
+#[cfg(test)]
+pub(crate) mod contract;
+
 /// What one Region wants to persist.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RegionLogWrite {
@@ -62,7 +65,8 @@ pub trait RaftLog: Send + Sync + 'static {
     /// Entries `[low, high)`, cut behind `max_bytes` but at least one.
     ///
     /// # Errors
-    /// [`StorageError::Compacted`] if `low` is cut off already.
+    /// [`StorageError::Compacted`] if `low` is cut off already; [`StorageError::Unavailable`] if
+    /// the log ends before `high`.
     fn entries(
         &self,
         region: RegionId,
@@ -77,20 +81,22 @@ pub trait RaftLog: Send + Sync + 'static {
     /// As [`RaftLog::entries`]; [`StorageError::Unavailable`] behind the last entry.
     fn term(&self, region: RegionId, index: LogIndex) -> Result<Term, StorageError>;
 
-    /// Forgets entries up to and with `through`. Lazy: durable with a later sync.
+    /// Forgets entries up to and with `through`. Lazy: durable with a later sync. No effect if the
+    /// log already starts behind `through`.
     ///
     /// # Errors
-    /// As [`RaftLog::append`].
+    /// As [`RaftLog::append`]; [`StorageError::Unavailable`] if `through` is behind the last entry.
     fn compact(&self, region: RegionId, through: LogIndex) -> Result<(), StorageError>;
 
-    /// Forgets a Region that was destroyed.
+    /// Forgets a Region that was destroyed. Lazy, as [`RaftLog::compact`].
     ///
     /// # Errors
     /// As [`RaftLog::append`].
     fn remove(&self, region: RegionId) -> Result<(), StorageError>;
 
     /// Frees files that hold nothing live. Slow: on a background thread. Answers Regions whose old
-    /// entries hold back space, and up to which index they should be compacted.
+    /// entries hold back space, and up to which index at most they should be compacted (their last
+    /// one; what is not applied durably yet must stay).
     ///
     /// # Errors
     /// As [`RaftLog::append`].
@@ -111,4 +117,27 @@ pub struct LogFigures {
     pub batches: u64,
     /// Entries appended.
     pub entries: u64,
+}
+
+/// A hole in a log, or an entry where one was cut off, is a bug of the caller.
+///
+/// `span` is the truncation point's index and the last index in front of `entries`.
+fn check_contiguous(region: RegionId, span: (LogIndex, LogIndex), entries: &[Entry]) {
+    let (truncated, last) = span;
+    let Some(first) = entries.first() else {
+        return;
+    };
+    assert!(
+        first.index > truncated.get() && first.index <= last.get() + 1,
+        "region {region}: entry {} does not follow a log of ({truncated}, {last}]",
+        first.index,
+    );
+    for (before, entry) in entries.iter().zip(&entries[1..]) {
+        assert!(
+            entry.index == before.index + 1,
+            "region {region}: entry {} follows {}",
+            entry.index,
+            before.index,
+        );
+    }
 }

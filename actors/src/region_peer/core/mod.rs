@@ -1,0 +1,587 @@
+//! The decisions of one replica of one Region: a pure state machine around raft-rs.
+//!
+//! ```text
+//!  Input                     this core                         Output
+//!  Tick ─────────────┐   ┌──────────────────┐   ┌──► Send      (leader: before its own sync)
+//!  Raft message ─────┤   │ propose  read    │   ├──► Persist   ──► Persisted(number) comes back
+//!  Propose, Read… ───┼──►│ members  lease   │──►├──► Apply     ──► Applied(outcome) comes back
+//!  Persisted, Applied┤   │ snapshots        │   ├──► InstallSnapshot, GenerateSnapshot, SendSnapshot
+//!  Flush ────────────┘   │ ready ◄─ RawNode │   └──► Reply, Publish, Report, Compact, Destroy
+//!                        └──────────────────┘
+//! ```
+//! Only `Flush` (end of a mailbox batch) turns what raft-rs has decided into outputs; the legal order
+//! of these stands in `ready.rs`. `W` is who waits for an answer: opaque here.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `propose.rs` | batching of writes into entries, the book of proposals |
+//! | `read.rs` | ReadIndex with contexts of our own, waits for an applied index |
+//! | `ready.rs` | raft-rs's Ready into outputs |
+//! | `admin.rs` | member changes and leader transfer |
+//! | `snapshots.rs` | asking for, sending, receiving, installing snapshots |
+//! | `report.rs` | what PD and people are told |
+//! | `lease.rs`, `members.rs`, `storage.rs` | pure helpers |
+//!
+//! Left out: hibernation, splits and merges.
+pub mod lease;
+pub mod members;
+pub mod storage;
+
+mod admin;
+mod propose;
+mod read;
+mod ready;
+mod report;
+mod snapshots;
+
+use lease::Lease;
+use propose::Proposals;
+use raft::eraftpb::{Message, MessageType};
+use raft::{RawNode, StateRole};
+use read::Reads;
+use snapshots::Snapshots;
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use storage::{DurableState, PeerStorage};
+use troupe_storage::raft_log::{RaftLog, RegionLogWrite};
+use troupe_types::pd::RegionReport;
+use troupe_types::raft_message::SnapshotManifest;
+use troupe_types::request::{AdminCommand, PeerStatus, RegionResult};
+use troupe_types::{
+    LogIndex, Moment, Peer, PeerId, RAFT_INIT_TERM, Region, RegionEpoch, RegionError, StoreId, Term,
+    WriteCommand,
+};
+
+/// Limits and times of a replica.
+#[derive(Clone, Copy, Debug)]
+pub struct CoreOptions {
+    /// Time between two ticks.
+    pub tick: Duration,
+    /// Ticks between two heartbeats.
+    pub heartbeat_ticks: u64,
+    /// Ticks without a leader before an election, at least; at most twice as many.
+    pub election_ticks: u64,
+    /// Length of the lease; cut to nine tenths of the shortest election time-out less one tick.
+    pub lease: Duration,
+    /// Largest Raft entry.
+    pub max_entry_bytes: u64,
+    /// Largest append message.
+    pub max_message_bytes: u64,
+    /// Append messages in flight to one replica.
+    pub max_inflight_messages: usize,
+    /// Bytes proposed and not yet committed.
+    pub max_uncommitted_bytes: u64,
+    /// Commands that may share an entry.
+    pub batch_commands: usize,
+    /// Bytes of commands that may share an entry.
+    pub batch_bytes: usize,
+    /// Writes in flight.
+    pub proposals: usize,
+    /// Entries kept behind the applied index for slow replicas.
+    pub log_keep_entries: u64,
+    /// Bytes of entries kept in memory.
+    pub log_cache_bytes: u64,
+    /// Silence after which a replica is reported as down.
+    pub down_after: Duration,
+    /// Time between two reports to PD without news.
+    pub report_every: Duration,
+}
+
+impl CoreOptions {
+    /// Length of the lease as used. Invariant: shorter than the time that any replica which
+    /// acknowledged the leader refuses to vote: its election clock may be almost one tick ahead.
+    #[must_use]
+    pub fn lease_length(&self) -> Duration {
+        let ticks = u32::try_from(self.election_ticks.saturating_sub(1)).unwrap_or(u32::MAX);
+        self.lease.min(self.tick * ticks * 9 / 10)
+    }
+
+    fn election_timeout(&self) -> Duration {
+        self.tick * u32::try_from(self.election_ticks).unwrap_or(u32::MAX)
+    }
+}
+
+/// What an Apply actor did for this replica.
+#[derive(Clone, Debug)]
+pub struct ApplyOutcome {
+    /// Last applied entry.
+    pub applied: LogIndex,
+    /// Its term.
+    pub applied_term: Term,
+    /// Member changes among the entries, in order, with the shape behind each.
+    pub conf_changes: Vec<AppliedConfChange>,
+    /// The replica cannot apply an entry and serves no more.
+    pub halted: bool,
+}
+
+/// A member change that was applied.
+#[derive(Clone, Debug)]
+pub struct AppliedConfChange {
+    /// As raft-rs wants it.
+    pub change: raft::eraftpb::ConfChangeV2,
+    /// Shape behind it.
+    pub region: Region,
+}
+
+/// What happens to a replica.
+#[derive(Debug)]
+pub enum Input<W> {
+    /// A tick of the clock.
+    Tick,
+    /// A Raft message of another replica whose shape had `epoch`.
+    Raft {
+        /// Who sent it.
+        from: Peer,
+        /// Shape of the Region at the sender.
+        epoch: RegionEpoch,
+        /// The message.
+        message: Message,
+    },
+    /// A snapshot message whose files lie in `folder`.
+    SnapshotReceived {
+        /// Who sent it.
+        from: Peer,
+        /// The `MsgSnapshot`.
+        message: Message,
+        /// What the files hold.
+        manifest: SnapshotManifest,
+        /// Where they lie.
+        folder: PathBuf,
+    },
+    /// Replicate a write.
+    Propose {
+        /// Shape the sender routed by.
+        epoch: RegionEpoch,
+        /// What.
+        command: WriteCommand,
+        /// Who waits.
+        waiter: W,
+    },
+    /// Which index must a linearizable read have applied? Answered once it is applied here.
+    ReadIndex {
+        /// Who waits.
+        waiter: W,
+    },
+    /// Answer once `index` is applied here.
+    AwaitApplied {
+        /// Which.
+        index: LogIndex,
+        /// Who waits.
+        waiter: W,
+    },
+    /// Change the group.
+    Admin {
+        /// How.
+        command: AdminCommand,
+        /// Who waits.
+        waiter: W,
+    },
+    /// Describe yourself.
+    Status {
+        /// Who waits.
+        waiter: W,
+    },
+    /// Everything up to the `Persist` with this number is durable.
+    Persisted {
+        /// Which.
+        number: u64,
+    },
+    /// Entries were applied.
+    Applied(ApplyOutcome),
+    /// A snapshot was made, or could not be.
+    SnapshotGenerated(Option<(SnapshotManifest, PathBuf)>),
+    /// The accepted snapshot is installed.
+    SnapshotInstalled {
+        /// Its index.
+        index: LogIndex,
+        /// Its term.
+        term: Term,
+    },
+    /// A snapshot was sent, or not.
+    SnapshotSent {
+        /// To whom.
+        to: PeerId,
+        /// Did it arrive?
+        ok: bool,
+    },
+    /// Messages to a Store did not get through.
+    Unreachable {
+        /// Which Store.
+        store: StoreId,
+    },
+    /// Applied data up to `durable` would survive without the log.
+    CutLog {
+        /// Last entry whose effect is durable in the engine.
+        durable: LogIndex,
+    },
+    /// Hand leadership to any other voter: the node stops.
+    StepAside,
+    /// This replica is no member any more, says a fellow replica whose shape has this epoch, or
+    /// with `None`, PD.
+    Expelled {
+        /// Epoch without this replica.
+        epoch: Option<RegionEpoch>,
+    },
+    /// End of a batch.
+    Flush,
+}
+
+/// An entry to apply.
+#[derive(Debug)]
+pub struct CommittedEntry<W> {
+    /// The entry.
+    pub entry: raft::eraftpb::Entry,
+    /// Who waits for its commands, in their order. Empty on followers.
+    pub waiters: Vec<W>,
+}
+
+/// What others may read about a replica without asking it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delegate {
+    /// Shape as applied.
+    pub region: Region,
+    /// Term now.
+    pub term: Term,
+    /// Who leads, if known.
+    pub leader: Option<Peer>,
+    /// This replica leads and has applied an entry of its own term, so that it may serve reads
+    /// while its lease lasts.
+    pub may_serve: bool,
+    /// It cannot apply an entry and serves nothing.
+    pub halted: bool,
+}
+
+/// What the world shall do for a replica.
+#[derive(Debug)]
+pub enum Output<W> {
+    /// Make durable, then say `Persisted { number }`. Ordered.
+    Persist {
+        /// Grows by at least one each time.
+        number: u64,
+        /// What.
+        write: RegionLogWrite,
+    },
+    /// Send messages, in order.
+    Send(Vec<(Peer, Message)>),
+    /// Apply, in order, then say `Applied`.
+    Apply(Vec<CommittedEntry<W>>),
+    /// Replace all data by a snapshot, in order with `Apply`, then say `SnapshotInstalled`.
+    InstallSnapshot {
+        /// What.
+        manifest: SnapshotManifest,
+        /// Where its files lie.
+        folder: PathBuf,
+    },
+    /// Make a snapshot, then say `SnapshotGenerated`.
+    GenerateSnapshot,
+    /// Send a snapshot, then say `SnapshotSent`.
+    SendSnapshot {
+        /// To whom.
+        to: Peer,
+        /// The `MsgSnapshot`.
+        message: Message,
+        /// What its files hold.
+        manifest: SnapshotManifest,
+        /// Where they lie.
+        folder: PathBuf,
+    },
+    /// The files of a snapshot are no longer needed.
+    DiscardSnapshot(PathBuf),
+    /// Answer.
+    Reply(W, RegionResult),
+    /// The asker may now read what is applied: at least up to this index.
+    Permit(W, LogIndex),
+    /// Answer a status query.
+    Describe(W, Box<PeerStatus>),
+    /// Replace the delegate.
+    Publish(Delegate),
+    /// The lease lasts until then; 0 = there is none.
+    Lease(Moment),
+    /// Forget log entries up to this one.
+    Compact(LogIndex),
+    /// Tell PD.
+    Report(RegionReport),
+    /// Tell a replica that it is no member any more.
+    Tombstone(Peer),
+    /// This replica was removed from the group.
+    Destroy,
+    /// Role changed; for logs and traces.
+    Role {
+        /// `leader`, `follower`, `candidate` or `pre-candidate`.
+        role: &'static str,
+        /// Term now.
+        term: Term,
+    },
+}
+
+/// See the module.
+pub struct RegionCore<W> {
+    options: CoreOptions,
+    me: Peer,
+    node: RawNode<PeerStorage>,
+    rng: SplitMix,
+    now: Moment,
+    started: Moment,
+    /// Never voted nor appended: free to vote at once.
+    is_newborn: bool,
+    last_timeout_key: (u64, StateRole),
+    lease: Lease,
+    applied: LogIndex,
+    applied_term: Term,
+    halted: bool,
+    destroyed: bool,
+    proposals: Proposals<W>,
+    reads: Reads<W>,
+    snapshots: Snapshots<W>,
+    /// Readies whose writes are not durable: number, needs a sync, messages that wait for it.
+    unpersisted: VecDeque<ready::Unpersisted>,
+    persisted_number: u64,
+    conf_waiters: Vec<W>,
+    /// Peers that are not in the shape but talk to this replica.
+    strangers: BTreeMap<PeerId, Peer>,
+    heard: BTreeMap<PeerId, Moment>,
+    published: Option<Delegate>,
+    last_report: Moment,
+    report_due: bool,
+    /// Replicas down and behind, as last reported.
+    reported_trouble: (Vec<PeerId>, Vec<PeerId>),
+    led_since: Moment,
+    role: StateRole,
+}
+
+/// Steele, Lea, Flood: "Fast splittable pseudorandom number generators" (2014), the finaliser.
+struct SplitMix(u64);
+
+impl SplitMix {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+}
+
+impl<W> RegionCore<W> {
+    /// A replica that starts from `state` at `now`. All its random choices follow from `seed`.
+    ///
+    /// # Errors
+    /// raft-rs finds the state inconsistent.
+    pub fn new(
+        options: CoreOptions,
+        me: Peer,
+        state: &DurableState,
+        log: Arc<dyn RaftLog>,
+        (now, seed): (Moment, u64),
+    ) -> Result<Self, raft::Error> {
+        let election = usize::try_from(options.election_ticks).unwrap_or(usize::MAX);
+        let config = raft::Config {
+            id: me.id.get(),
+            election_tick: election,
+            heartbeat_tick: usize::try_from(options.heartbeat_ticks).unwrap_or(1),
+            min_election_tick: election,
+            max_election_tick: election + 1,
+            applied: state.applied.get(),
+            max_size_per_msg: options.max_message_bytes,
+            max_inflight_msgs: options.max_inflight_messages,
+            check_quorum: true,
+            pre_vote: true,
+            batch_append: true,
+            skip_bcast_commit: true,
+            max_uncommitted_size: options.max_uncommitted_bytes,
+            max_committed_size_per_ready: options.max_message_bytes * 4,
+            ..raft::Config::default()
+        };
+        let is_newborn = state.hard_state.vote == 0 && state.hard_state.term <= RAFT_INIT_TERM.get();
+        let storage = PeerStorage::new(log, state, options.log_cache_bytes);
+        let logger = slog::Logger::root(slog::Discard, slog::o!());
+        let mut core = Self {
+            options,
+            me,
+            node: RawNode::new(&config, storage, &logger)?,
+            rng: SplitMix(seed),
+            now,
+            started: now,
+            is_newborn,
+            last_timeout_key: (u64::MAX, StateRole::Follower),
+            lease: Lease::default(),
+            applied: state.applied,
+            applied_term: state.applied_term,
+            halted: false,
+            destroyed: false,
+            proposals: Proposals::default(),
+            reads: Reads::default(),
+            snapshots: Snapshots::default(),
+            unpersisted: VecDeque::new(),
+            persisted_number: 0,
+            conf_waiters: Vec::new(),
+            strangers: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            published: None,
+            last_report: Moment(0),
+            report_due: false,
+            reported_trouble: (Vec::new(), Vec::new()),
+            led_since: now,
+            role: StateRole::Follower,
+        };
+        core.spread_elections();
+        Ok(core)
+    }
+
+    /// Takes `input` at `now`.
+    pub fn step(&mut self, now: Moment, input: Input<W>, out: &mut Vec<Output<W>>) {
+        assert!(now >= self.now, "the monotonic clock went back");
+        self.now = now;
+        if self.destroyed {
+            return;
+        }
+        match input {
+            Input::Tick => self.on_tick(),
+            Input::Raft { from, epoch, message } => self.on_message(from, epoch, message, out),
+            Input::SnapshotReceived { from, message, manifest, folder } => {
+                self.on_snapshot_received(from, message, (manifest, folder), out);
+            }
+            Input::Propose { epoch, command, waiter } => self.on_propose(epoch, command, waiter, out),
+            Input::ReadIndex { waiter } => self.on_read_index(waiter, out),
+            Input::AwaitApplied { index, waiter } => self.on_await_applied(index, waiter, out),
+            Input::Admin { command, waiter } => self.on_admin(command, waiter, out),
+            Input::Status { waiter } => out.push(Output::Describe(waiter, Box::new(self.status()))),
+            Input::Persisted { number } => self.on_persisted(number, out),
+            Input::Applied(outcome) => self.on_applied(outcome, out),
+            Input::SnapshotGenerated(made) => self.on_snapshot_generated(made, out),
+            Input::SnapshotInstalled { index, term } => self.on_snapshot_installed(index, term, out),
+            Input::SnapshotSent { to, ok } => self.on_snapshot_sent(to, ok),
+            Input::Unreachable { store } => self.on_unreachable(store),
+            Input::CutLog { durable } => self.on_cut_log(durable, out),
+            Input::StepAside => self.on_step_aside(),
+            Input::Expelled { epoch } => self.on_expelled(epoch, out),
+            Input::Flush => self.on_flush(out),
+        }
+        self.spread_elections();
+    }
+
+    /// Kick an election at once: a Region of which this is the only voter need not wait.
+    pub fn campaign_if_alone(&mut self) {
+        let alone = self.region().peers.len() == 1 && self.region().peer(self.me.id).is_some();
+        if alone {
+            // It can only fail while a campaign is already under way.
+            let _ = self.node.campaign();
+        }
+    }
+
+    /// The election time-out is drawn from this core's own seed after each reset of raft-rs's: its
+    /// own would come from the process's random source.
+    fn spread_elections(&mut self) {
+        let key = (self.node.raft.term, self.node.raft.state);
+        if key == self.last_timeout_key {
+            return;
+        }
+        self.last_timeout_key = key;
+        let ticks = self.options.election_ticks + self.rng.next() % self.options.election_ticks;
+        let ticks = usize::try_from(ticks).unwrap_or(usize::MAX);
+        self.node.raft.set_randomized_election_timeout(ticks);
+    }
+
+    fn on_tick(&mut self) {
+        self.node.tick();
+        if self.is_leader() && self.now.since(self.last_report) >= self.options.report_every {
+            self.report_due = true;
+        }
+    }
+
+    fn on_message(
+        &mut self,
+        from: Peer,
+        epoch: RegionEpoch,
+        message: Message,
+        out: &mut Vec<Output<W>>,
+    ) {
+        self.heard.insert(from.id, self.now);
+        if self.region().peer(from.id).is_none() {
+            let is_older = epoch.conf_ver < self.region().epoch.conf_ver;
+            if is_older && !self.region().peers.is_empty() && is_campaign(&message) {
+                out.push(Output::Tombstone(from));
+                return;
+            }
+            self.strangers.insert(from.id, from);
+        }
+        if is_vote_request(&message) && !self.may_vote() {
+            return;
+        }
+        // Reads are confirmed by contexts of the leader alone: see `read.rs`.
+        if matches!(message.get_msg_type(), MessageType::MsgReadIndex | MessageType::MsgPropose) {
+            return;
+        }
+        // A message that raft-rs refuses (unknown sender, older term) needs no answer.
+        let _ = self.node.step(message);
+    }
+
+    /// A replica that has just started does not know whom it acknowledged in its last life; see
+    /// `lease.rs`.
+    fn may_vote(&self) -> bool {
+        self.is_newborn || self.now.since(self.started) >= self.options.election_timeout()
+    }
+
+    fn on_unreachable(&mut self, store: StoreId) {
+        if let Some(peer) = self.region().peer_on(store) {
+            self.node.report_unreachable(peer.id.get());
+        }
+    }
+
+    fn on_expelled(&mut self, epoch: Option<RegionEpoch>, out: &mut Vec<Output<W>>) {
+        let own = self.region().epoch.conf_ver;
+        let is_news = epoch.is_none_or(|epoch| epoch.conf_ver > own);
+        // A snapshot on its way into the engine must not outlive the replica.
+        if is_news && !self.is_leader() && self.snapshots.installing.is_none() {
+            self.destroy(out);
+        }
+    }
+
+    fn on_cut_log(&mut self, durable: LogIndex, out: &mut Vec<Output<W>>) {
+        let durable = durable.min(self.applied);
+        let slowest = if self.is_leader() {
+            let matched = self.node.raft.prs().iter().map(|(_, progress)| progress.matched).min();
+            LogIndex(matched.unwrap_or(durable.get()))
+        } else {
+            durable
+        };
+        let kept = LogIndex(durable.get().saturating_sub(self.options.log_keep_entries));
+        let through = durable.min(slowest.max(kept));
+        let (truncated, _) = self.node.store().truncated();
+        if through > truncated && self.node.mut_store().compact(through).is_ok() {
+            out.push(Output::Compact(through));
+        }
+    }
+
+    fn is_leader(&self) -> bool {
+        self.node.raft.state == StateRole::Leader
+    }
+
+    fn region(&self) -> &Region {
+        self.node.store().region()
+    }
+
+    fn term(&self) -> Term {
+        Term(self.node.raft.term)
+    }
+
+    fn leader(&self) -> Option<Peer> {
+        let id = PeerId(self.node.raft.leader_id);
+        self.region().peer(id).or_else(|| self.strangers.get(&id).copied())
+    }
+
+    fn not_leader(&self) -> RegionError {
+        let leader = self.leader().filter(|peer| peer.id != self.me.id);
+        RegionError::NotLeader { region: self.region().id, leader }
+    }
+}
+
+fn is_vote_request(message: &Message) -> bool {
+    matches!(message.get_msg_type(), MessageType::MsgRequestVote | MessageType::MsgRequestPreVote)
+}
+
+fn is_campaign(message: &Message) -> bool {
+    is_vote_request(message) || message.get_msg_type() == MessageType::MsgTimeoutNow
+}

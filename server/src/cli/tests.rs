@@ -1,0 +1,70 @@
+//! What the command line takes and what it refuses.
+use super::{Cli, Command, KvCommand, OutputFormat};
+use clap::{CommandFactory, Parser};
+use std::time::Duration;
+
+fn parse(line: &str) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(line.split_whitespace())
+}
+
+#[test]
+fn the_declaration_is_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn client_options_may_stand_anywhere() {
+    let line = "troupe kv get k -o json --url http://h:1 --timeout 250ms --show-curl";
+    let cli = parse(line).unwrap();
+    assert_eq!(cli.client.output, OutputFormat::Json);
+    assert_eq!(cli.client.url, "http://h:1");
+    assert_eq!(cli.client.timeout, Some(Duration::from_millis(250)));
+    assert!(cli.client.show_curl);
+    let before = parse("troupe -o ndjson kv scan").unwrap();
+    assert_eq!(before.client.output, OutputFormat::Ndjson);
+}
+
+#[test]
+fn a_value_may_begin_with_a_dash_after_two_dashes() {
+    let cli = parse("troupe kv put -- k -5").unwrap();
+    let Command::Kv(args) = cli.command else { panic!("not `kv`") };
+    let KvCommand::Put(put) = args.command else { panic!("not `put`") };
+    assert_eq!(put.value.as_deref(), Some("-5"));
+}
+
+#[test]
+fn the_demo_has_three_nodes_in_one_process_unless_told_otherwise() {
+    let Command::Demo(args) = parse("troupe demo").unwrap().command else { panic!("not `demo`") };
+    let options: crate::demo::DemoOptions = args.into();
+    assert_eq!((options.nodes, options.processes, options.keep), (3, false, None));
+}
+
+#[test]
+fn what_makes_no_sense_is_a_usage_error() {
+    let lines = [
+        "troupe",
+        "troupe nonsense",
+        "troupe kv get",
+        "troupe kv put k",
+        "troupe kv put k v --file f",
+        "troupe kv put k v --if-absent --if-match x",
+        "troupe kv cas k v",
+        "troupe kv cas k --expect 1",
+        "troupe kv cas k v --delete --expect 1",
+        "troupe kv cas k v --expect 1 --expect-absent",
+        "troupe kv scan --prefix a --start b",
+        "troupe kv delete-range --all",
+        "troupe kv delete-range --all --confirm c --prefix a",
+        "troupe kv get k -o xml",
+        "troupe kv get k --timeout fast",
+        "troupe ctl region move-peer 1 --from 2",
+        "troupe ctl traces --mermaid",
+        "troupe demo --nodes 0",
+        "troupe scenario run",
+        "troupe completions tcsh",
+    ];
+    for line in lines {
+        let error = parse(line).expect_err(line);
+        assert_eq!(error.exit_code(), 2, "{line}: {error}");
+    }
+}
