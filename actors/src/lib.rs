@@ -7,10 +7,15 @@
 //! | [`env`], [`real_env`] | clock, randomness, workers: traits, and those of a real node |
 //! | [`registry`], [`trace`] | every actor of a node; who sent what to whom |
 //! | [`node`] | what the parts of a node share |
-//! | [`transport`] | store-to-store network |
+//! | [`transport`] | node-to-node network |
+//! | [`snapshot`] | Region snapshots: made, sent, received, cleaned up |
+//! | [`pd_client`] | finds PD's leader |
+//! | [`kv_service`] | one function a command, used by every gateway |
 pub mod cell;
 pub mod env;
+pub mod kv_service;
 pub mod node;
+pub mod pd_client;
 pub mod real_env;
 pub mod registry;
 pub mod supervision;

@@ -1,0 +1,280 @@
+//! Slots, ages, rates, and that all parts of a snapshot come from one view of the engine.
+use super::core::{Input, Output, SnapshotCore, SnapshotOptions};
+use super::folders::{self, Folder};
+use super::generate::generate;
+use super::limiter::TokenBucket;
+use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use troupe_storage::StorageError;
+use troupe_storage::engine::{
+    Cf, Durability, ExportedFile, KvEngine, KvSnapshot, Modify, WriteBatch,
+};
+use troupe_storage::region_state::{ApplyState, ReplicaState, apply_key, replica_key};
+use troupe_types::raft_message::{SnapshotFile, SnapshotManifest};
+use troupe_types::{
+    KeyRange, LogIndex, Moment, Peer, PeerId, Region, RegionEpoch, RegionId, StoreId, Term, codec,
+};
+
+const START: Moment = Moment(3_600_000_000_000);
+
+#[test]
+fn an_idle_bucket_allows_a_burst_and_then_its_rate() {
+    let mut bucket = TokenBucket::new(1000, START);
+    assert_eq!(bucket.take(START, 250), Duration::ZERO);
+    assert_eq!(bucket.take(START, 500), Duration::from_millis(500));
+    assert_eq!(bucket.take(START, 500), Duration::from_secs(1), "later askers wait longer");
+    let later = START.after(Duration::from_secs(60));
+    assert_eq!(bucket.take(later, 250), Duration::ZERO, "an idle minute saves only the burst");
+    assert_eq!(bucket.take(later, 100), Duration::from_millis(100));
+}
+
+#[test]
+fn a_bucket_without_rate_never_waits() {
+    let mut bucket = TokenBucket::new(0, START);
+    assert_eq!(bucket.take(START, u64::MAX), Duration::ZERO);
+}
+
+fn core() -> SnapshotCore {
+    let options = SnapshotOptions { generating: 1, sending: 1, waiting: 1, ..Default::default() };
+    SnapshotCore::new(options)
+}
+
+fn step(core: &mut SnapshotCore, now: Moment, input: Input) -> Vec<Output> {
+    let mut out = Vec::new();
+    core.step(now, input, &mut out);
+    out
+}
+
+#[test]
+fn slots_queue_and_refuse() {
+    let mut core = core();
+    assert_eq!(step(&mut core, START, Input::Generate(1)), [Output::Generate(1)]);
+    assert_eq!(step(&mut core, START, Input::Generate(2)), []);
+    assert_eq!(step(&mut core, START, Input::Generate(3)), [Output::Refuse(3)]);
+    assert_eq!(step(&mut core, START, Input::Generated(1)), [Output::Generate(2)]);
+}
+
+#[test]
+fn a_folder_goes_when_its_last_send_is_over() {
+    let mut core = core();
+    let folder = "gen-7-10-0".to_owned();
+    let send = |ticket| Input::Send { ticket, folder: folder.clone() };
+    assert_eq!(step(&mut core, START, send(1)), [Output::Send(1)]);
+    assert_eq!(step(&mut core, START, send(2)), []);
+    assert_eq!(step(&mut core, START, Input::Sent(1)), [Output::Send(2)]);
+    assert_eq!(step(&mut core, START, Input::Sent(2)), [Output::Remove(folder)]);
+}
+
+#[test]
+fn only_folders_made_here_are_removed_after_a_send() {
+    let mut core = core();
+    step(&mut core, START, Input::Send { ticket: 1, folder: String::new() });
+    assert_eq!(step(&mut core, START, Input::Sent(1)), []);
+}
+
+#[test]
+fn forgotten_folders_go_by_age_unless_they_are_needed() {
+    let mut core = core();
+    let listed = || Input::Listed {
+        names: ["gen-1-1-0", "recv-2-1-0", "recv-3-1-0", "other"].map(str::to_owned).to_vec(),
+        needed: BTreeSet::from(["recv-3-1-0".to_owned()]),
+    };
+    assert_eq!(step(&mut core, START, listed()), []);
+    let later = START.after(Duration::from_secs(601));
+    assert_eq!(step(&mut core, later, listed()), [Output::Remove("gen-1-1-0".to_owned())]);
+    let much_later = START.after(Duration::from_secs(3601));
+    let out = step(&mut core, much_later, listed());
+    assert_eq!(out, [Output::Remove("recv-2-1-0".to_owned())], "the other one is a new name again");
+}
+
+type Rows = BTreeMap<(Cf, Bytes), Bytes>;
+
+/// Rows in memory; exports them as plain text.
+#[derive(Default)]
+struct Engine {
+    rows: Arc<Mutex<Rows>>,
+    /// Applied while a snapshot is exported.
+    during_export: Mutex<Option<WriteBatch>>,
+}
+
+struct View(Rows);
+
+impl KvSnapshot for View {
+    fn get(&self, cf: Cf, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
+        Ok(self.0.get(&(cf, Bytes::copy_from_slice(key))).cloned())
+    }
+
+    fn scan(
+        &self,
+        cf: Cf,
+        range: &KeyRange,
+        _reverse: bool,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StorageError> {
+        let inside = self.0.iter().filter(|((of, key), _)| *of == cf && range.contains(key));
+        for ((_, key), value) in inside {
+            if visit(key, value).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl KvEngine for Engine {
+    fn get(&self, cf: Cf, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
+        self.snapshot().get(cf, key)
+    }
+
+    fn snapshot(&self) -> Arc<dyn KvSnapshot> {
+        Arc::new(View(self.rows.lock().unwrap().clone()))
+    }
+
+    fn write(&self, batch: WriteBatch, _durability: Durability) -> Result<(), StorageError> {
+        let mut rows = self.rows.lock().unwrap();
+        for change in batch.changes {
+            match change {
+                Modify::Put(cf, key, value) => {
+                    rows.insert((cf, key), value);
+                }
+                Modify::Delete(cf, key) => {
+                    rows.remove(&(cf, key));
+                }
+                Modify::DeleteRange(cf, range) => {
+                    rows.retain(|(of, key), _| *of != cf || !range.contains(key));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn make_durable(&self) -> Result<(), StorageError> {
+        Ok(())
+    }
+
+    fn export(
+        &self,
+        snapshot: &dyn KvSnapshot,
+        range: &KeyRange,
+        dir: &Path,
+    ) -> Result<Vec<ExportedFile>, StorageError> {
+        if let Some(batch) = self.during_export.lock().unwrap().take() {
+            self.write(batch, Durability::Buffered)?;
+        }
+        let mut content = Vec::new();
+        let mut keys = 0;
+        snapshot.scan(Cf::Default, range, false, &mut |key, value| {
+            content.extend_from_slice(key);
+            content.extend_from_slice(value);
+            keys += 1;
+            ControlFlow::Continue(())
+        })?;
+        let path = dir.join("1");
+        std::fs::write(&path, &content).unwrap();
+        let crc32c = crc32c::crc32c(&content);
+        let bytes = content.len() as u64;
+        let meta = SnapshotFile { cf: "default".to_owned(), bytes, crc32c, keys };
+        Ok(vec![ExportedFile { path, meta }])
+    }
+
+    fn replace_range(&self, _: &KeyRange, _: &[ExportedFile]) -> Result<(), StorageError> {
+        Err(StorageError::Injected { what: "not part of this test" })
+    }
+
+    fn approximate_bytes(&self, _range: &KeyRange) -> u64 {
+        0
+    }
+
+    fn health(&self) -> Result<Vec<(&'static str, u64)>, StorageError> {
+        Ok(Vec::new())
+    }
+}
+
+fn region() -> Region {
+    Region {
+        id: RegionId(7),
+        range: KeyRange::new("b", "d"),
+        epoch: RegionEpoch::INITIAL,
+        peers: vec![Peer::voter(PeerId(1), StoreId(1))],
+    }
+}
+
+fn put(cf: Cf, key: impl Into<Bytes>, value: impl Into<Bytes>) -> Modify {
+    Modify::Put(cf, key.into(), value.into())
+}
+
+fn applied(index: u64) -> Modify {
+    let state = ApplyState { applied: LogIndex(index), applied_term: Term(6), halted: None };
+    put(Cf::Raft, apply_key(RegionId(7)), codec::encode(&state))
+}
+
+fn replica(state: &ReplicaState) -> Modify {
+    put(Cf::Raft, replica_key(RegionId(7)), codec::encode(state))
+}
+
+fn engine_with(changes: Vec<Modify>) -> Engine {
+    let engine = Engine::default();
+    engine.write(WriteBatch { changes }, Durability::Synced).unwrap();
+    engine
+}
+
+#[test]
+fn index_shape_and_data_of_a_snapshot_agree_whatever_is_applied_meanwhile() {
+    let engine = engine_with(vec![
+        replica(&ReplicaState::Normal { peer: PeerId(1), region: region() }),
+        applied(10),
+        put(Cf::Default, "a", "outside"),
+        put(Cf::Default, "b", "1"),
+        put(Cf::Default, "c", "2"),
+    ]);
+    let later = WriteBatch { changes: vec![applied(11), put(Cf::Default, "c", "newer")] };
+    *engine.during_export.lock().unwrap() = Some(later);
+    let parent = tempfile::tempdir().unwrap();
+    let made = generate(&engine, parent.path(), RegionId(7)).unwrap();
+    assert_eq!((made.manifest.index, made.manifest.term), (LogIndex(10), Term(6)));
+    assert_eq!(made.manifest.region, region());
+    assert_eq!(made.manifest.files[0].keys, 2);
+    assert_eq!(std::fs::read(made.folder.join("0")).unwrap(), b"b1c2");
+    assert_eq!(std::fs::read_dir(&made.folder).unwrap().count(), 1, "only the numbered files");
+}
+
+#[test]
+fn a_replica_without_data_gives_no_snapshot_and_leaves_nothing_behind() {
+    let engine = engine_with(vec![replica(&ReplicaState::Uninitialised { peer: PeerId(1) })]);
+    let parent = tempfile::tempdir().unwrap();
+    let refused = generate(&engine, parent.path(), RegionId(7)).unwrap_err();
+    assert!(refused.to_string().contains("it has no data yet"), "{refused}");
+    assert!(generate(&engine, parent.path(), RegionId(8)).is_err());
+    assert_eq!(folders::list(parent.path()).unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn the_start_removes_all_folders_but_those_that_replicas_take_in() {
+    let parent = tempfile::tempdir().unwrap();
+    let new = |prefix| Folder::create(parent.path(), prefix, RegionId(7), LogIndex(9)).unwrap();
+    let needed = new("recv-").keep();
+    let (_stale, _made) = (new("recv-").keep(), new("gen-").keep());
+    std::fs::write(parent.path().join("other"), "stays").unwrap();
+    let folder = needed.file_name().unwrap().to_string_lossy().into_owned();
+    let manifest =
+        SnapshotManifest { region: region(), index: LogIndex(9), term: Term(6), files: Vec::new() };
+    let state = ReplicaState::Applying { peer: PeerId(1), manifest, folder: folder.clone() };
+    let engine = engine_with(vec![replica(&state)]);
+    assert_eq!(folders::clean_at_start(parent.path(), &engine).unwrap(), 2);
+    assert_eq!(folders::list(parent.path()).unwrap(), [folder]);
+    assert!(parent.path().join("other").exists());
+}
+
+#[test]
+fn a_folder_that_is_not_kept_goes() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = Folder::create(parent.path(), "recv-", RegionId(7), LogIndex(9)).unwrap();
+    let path = folder.path().to_owned();
+    assert!(path.exists());
+    drop(folder);
+    assert!(!path.exists());
+}
