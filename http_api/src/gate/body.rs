@@ -26,7 +26,7 @@ pub struct PacedBody {
     payload: Payload,
     state: web::Data<HttpState>,
     waited: Duration,
-    /// When the part that is waited for now was first asked for.
+    /// When the next part was first asked for.
     waiting_since: Option<Moment>,
     received: u64,
 }
