@@ -1,0 +1,509 @@
+//! A cluster in memory: one node, one Store, two Regions cut at the user key `m`, and a PD.
+use crate::state::{HttpParts, HttpState};
+use crate::{Sample, SampleKind};
+use actix_web::body::MessageBody;
+use actix_web::dev::ServiceResponse;
+use actix_web::http::StatusCode;
+use actix_web::test::{self, TestRequest};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use troupe_actors::env::CellOptions;
+use troupe_actors::kv_service::{KvService, ServiceParts};
+use troupe_actors::node::{PdCaller, RegionService, SharedDirectory};
+use troupe_actors::real_env::real_env;
+use troupe_actors::trace::WireSpan;
+use troupe_actors::transport::{OutgoingSnapshot, Transport, TransportError};
+use troupe_config::Config;
+use troupe_types::command::{
+    RawChange, RawChecksum, RawExpectation, RawRow, ReadCommand, ReadReply, WriteCommand,
+    WriteReply,
+};
+use troupe_types::key::{raw_key, user_key};
+use troupe_types::pd::{
+    ClusterView, NodeInfo, OperatorState, OperatorView, PdError, PdReply, PdRequest, PdResult,
+    RegionRoute, StoreInfo, StoreState, StoreStats, StoreView,
+};
+use troupe_types::raft_message::RaftEnvelope;
+use troupe_types::raw_value::value_hash;
+use troupe_types::request::{PeerStatus, RegionBody, RegionReply, RegionRequest, RegionResult};
+use troupe_types::{
+    ClusterId, Code, Key, KeyRange, LogIndex, Moment, NodeId, Peer, PeerId, Region, RegionEpoch,
+    RegionError, RegionId, StoreId, Term, Timestamp, TraceTags, UnixMillis,
+};
+
+/// Name of the fake cluster.
+pub const NAME: &str = "test-cluster";
+const STORE: StoreId = StoreId(1);
+
+type Rows = BTreeMap<Key, (Bytes, Option<UnixMillis>)>;
+
+/// Stores and PD in memory.
+#[derive(Default)]
+pub struct Fake {
+    pub rows: Mutex<Rows>,
+    /// What writes to the second Region answer, if they are to fail.
+    pub refuse_right: Mutex<Option<RegionError>>,
+    /// Makes every request to a Region panic.
+    pub panics: AtomicBool,
+    pub store_state: Mutex<StoreState>,
+    pub operators: Mutex<Vec<OperatorView>>,
+    pub pd_down: AtomicBool,
+    pub writes: AtomicU64,
+    last_ts: AtomicU64,
+}
+
+fn region(id: u64, start: Key, end: Key) -> Region {
+    let peers = vec![Peer::voter(PeerId(id * 10), STORE)];
+    Region {
+        id: RegionId(id),
+        range: KeyRange::new(start, end),
+        epoch: RegionEpoch::INITIAL,
+        peers,
+    }
+}
+
+/// The system Region and the two of the raw space, in key order.
+pub fn regions() -> Vec<Region> {
+    let (space, middle) = (KeyRange::raw_space(), raw_key(0, b"m"));
+    vec![
+        region(2, space.start, middle.clone()),
+        region(3, middle, space.end),
+        region(1, Bytes::from_static(b"s"), Bytes::from_static(b"t")),
+    ]
+}
+
+impl Fake {
+    fn serve(&self, request: &RegionRequest) -> RegionResult {
+        assert!(!self.panics.load(Ordering::Relaxed), "a planted panic");
+        let right = request.target.region == RegionId(3);
+        match &request.body {
+            RegionBody::Read { command, .. } | RegionBody::ReadAt { command, .. } => {
+                Ok(RegionReply::Read(self.read(command)))
+            }
+            RegionBody::Write(command) => {
+                let refusal = self.refuse_right.lock().unwrap().clone().filter(|_| right);
+                refusal.map_or_else(|| Ok(RegionReply::Write(self.write(command))), Err)
+            }
+            RegionBody::Status => Ok(RegionReply::Status(Box::new(status(request.target.region)))),
+            RegionBody::ReadIndex => Ok(RegionReply::ReadIndex(LogIndex(9))),
+            RegionBody::Release => Ok(RegionReply::Released),
+            RegionBody::Admin(_) => panic!("the gateway changes members through PD"),
+        }
+    }
+
+    fn live(&self) -> Rows {
+        let now = real_now();
+        let rows = self.rows.lock().unwrap();
+        let live = rows.iter().filter(|(_, (_, ends))| ends.is_none_or(|at| at > now));
+        live.map(|(key, row)| (key.clone(), row.clone())).collect()
+    }
+
+    fn read(&self, command: &ReadCommand) -> ReadReply {
+        let row = |key: &Key, (value, ends): &(Bytes, Option<UnixMillis>)| RawRow {
+            key: key.clone(),
+            value: value.clone(),
+            expires_at: *ends,
+        };
+        match command {
+            ReadCommand::RawGet { keys } => {
+                let rows = self.live();
+                let get = |key: &Key| rows.get(key).map(|found| row(key, found));
+                ReadReply::Values(keys.iter().map(get).collect())
+            }
+            ReadCommand::RawScan { range, limit, max_bytes, reverse, keys_only } => {
+                let rows = self.rows.lock().unwrap();
+                let end = range.end.clone();
+                let inside = rows
+                    .range(range.start.clone()..)
+                    .take_while(|(key, _)| end.is_empty() || **key < end);
+                let mut all: Vec<RawRow> = inside.map(|(k, v)| row(k, v)).collect();
+                if *reverse {
+                    all.reverse();
+                }
+                let (mut bytes, mut taken) = (0, 0);
+                while taken < all.len() && taken < *limit as usize {
+                    bytes += (all[taken].key.len() + all[taken].value.len()) as u64;
+                    taken += 1;
+                    if bytes >= *max_bytes {
+                        break;
+                    }
+                }
+                let rest = all.get(taken).map(|next| match reverse {
+                    true => {
+                        KeyRange::new(range.start.clone(), troupe_types::key::successor(&next.key))
+                    }
+                    false => KeyRange::new(next.key.clone(), range.end.clone()),
+                });
+                all.truncate(taken);
+                if *keys_only {
+                    all.iter_mut().for_each(|row| row.value = Bytes::new());
+                }
+                ReadReply::Rows { rows: all, rest }
+            }
+            ReadCommand::RawChecksum { range, .. } => {
+                let mut sum = RawChecksum::default();
+                for (key, (value, _)) in self.live().iter().filter(|(k, _)| range.contains(k)) {
+                    sum.add(&user_key(key).unwrap(), value);
+                }
+                ReadReply::Checksum { sum, rest: None }
+            }
+            ReadCommand::SystemScan { .. } => ReadReply::Rows { rows: Vec::new(), rest: None },
+        }
+    }
+
+    fn write(&self, command: &WriteCommand) -> WriteReply {
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        let live = match command {
+            WriteCommand::RawCompareAndSwap { .. } => self.live(),
+            _ => Rows::new(),
+        };
+        let mut rows = self.rows.lock().unwrap();
+        match command {
+            WriteCommand::RawWrite { changes } => {
+                changes.iter().for_each(|(key, change)| apply(&mut rows, key, change));
+                WriteReply::Done
+            }
+            WriteCommand::RawCompareAndSwap { key, expect, change, .. } => {
+                let previous = live.get(key).map(|(value, _)| value.clone());
+                let hash = previous.as_deref().map(value_hash);
+                let succeeded = match expect {
+                    RawExpectation::Absent => previous.is_none(),
+                    RawExpectation::Present => previous.is_some(),
+                    RawExpectation::Equals(value) => previous.as_ref() == Some(value),
+                    RawExpectation::Hash(wanted) => hash == Some(*wanted),
+                    RawExpectation::NotHash(other) => hash != Some(*other),
+                };
+                if succeeded {
+                    apply(&mut rows, key, change);
+                }
+                WriteReply::Swapped { succeeded, previous }
+            }
+            WriteCommand::RawDeleteRange { range } => {
+                rows.retain(|key, _| !range.contains(key));
+                WriteReply::Done
+            }
+            WriteCommand::System { .. } => WriteReply::Rejected,
+        }
+    }
+
+    fn ask_pd(&self, request: PdRequest) -> PdResult {
+        if self.pd_down.load(Ordering::Relaxed) {
+            return Err(PdError::Unavailable { why: "a planted failure".to_owned() });
+        }
+        let store_is_known = |store: StoreId| match store == STORE {
+            true => Ok(()),
+            false => Err(refused(Code::StoreNotFound)),
+        };
+        match request {
+            PdRequest::RegionByKey { key } => Ok(routes(|r| r.range.contains(&key))),
+            PdRequest::RegionById { region } => Ok(routes(|r| r.id == region)),
+            PdRequest::Regions { range, limit } => {
+                let overlap = regions().into_iter().filter(|r| r.range.intersect(&range).is_some());
+                Ok(PdReply::Routes(overlap.take(limit as usize).map(route).collect()))
+            }
+            PdRequest::Cluster => Ok(PdReply::Cluster(Box::new(self.cluster()))),
+            PdRequest::Timestamps { count } => {
+                let last = self.last_ts.fetch_add(u64::from(count), Ordering::Relaxed);
+                let last = Timestamp((1 << 60) + last + u64::from(count));
+                Ok(PdReply::Timestamps { last, count })
+            }
+            PdRequest::AddOperator { region, request } => {
+                let mut operators = self.operators.lock().unwrap();
+                if operators.iter().any(|operator| operator.region == region) {
+                    return Err(refused(Code::OperatorConflict));
+                }
+                let view = OperatorView {
+                    id: operators.len() as u64 + 1,
+                    region,
+                    request,
+                    state: OperatorState::Running,
+                    steps: vec![("add a learner".to_owned(), false)],
+                    age_ms: 0,
+                    reason: None,
+                };
+                operators.push(view.clone());
+                Ok(PdReply::Operator(view))
+            }
+            PdRequest::Operators => {
+                let mut operators = self.operators.lock().unwrap();
+                let views = operators.clone();
+                // Whoever looks a second time finds it done.
+                operators.iter_mut().for_each(|view| view.state = OperatorState::Succeeded);
+                Ok(PdReply::Operators(views))
+            }
+            PdRequest::DrainStore { store } => {
+                store_is_known(store)?;
+                *self.store_state.lock().unwrap() = StoreState::Leaving;
+                Ok(PdReply::Done)
+            }
+            PdRequest::RemoveStore { store } => {
+                store_is_known(store)?;
+                Err(refused(Code::StoreNotEmpty))
+            }
+            PdRequest::Join { .. }
+            | PdRequest::Register { .. }
+            | PdRequest::AllocateIds { .. }
+            | PdRequest::StoreHeartbeat { .. }
+            | PdRequest::RegionHeartbeat { .. } => panic!("no question of a gateway"),
+        }
+    }
+
+    fn cluster(&self) -> ClusterView {
+        let info = StoreInfo {
+            id: STORE,
+            node: NodeId(1),
+            identity: 7,
+            state: *self.store_state.lock().unwrap(),
+            labels: vec![("zone".to_owned(), "a".to_owned())],
+            bootstrapped: true,
+        };
+        let stats = StoreStats { capacity_bytes: 1000, available_bytes: 400, ..Default::default() };
+        ClusterView {
+            cluster: ClusterId(77),
+            name: NAME.to_owned(),
+            pd_leader: NodeId(1),
+            bootstrapped: true,
+            replicas: 3,
+            nodes: vec![node()],
+            stores: vec![StoreView { info, stats, silent_ms: Some(12) }],
+            regions: 3,
+        }
+    }
+}
+
+fn refused(code: Code) -> PdError {
+    PdError::Refused { code, detail: "refused by the fake".to_owned() }
+}
+
+fn apply(rows: &mut Rows, key: &Key, change: &RawChange) {
+    match change {
+        RawChange::Put { value, expires_at } => {
+            rows.insert(key.clone(), (value.clone(), *expires_at));
+        }
+        RawChange::Delete => {
+            rows.remove(key);
+        }
+    }
+}
+
+fn route(region: Region) -> RegionRoute {
+    let leader = region.peers.first().copied();
+    RegionRoute { region, leader, down: Vec::new(), pending: Vec::new(), approximate_bytes: 5 }
+}
+
+fn routes(wanted: impl Fn(&Region) -> bool) -> PdReply {
+    PdReply::Routes(regions().into_iter().filter(wanted).map(route).collect())
+}
+
+fn status(id: RegionId) -> PeerStatus {
+    let region = regions().into_iter().find(|region| region.id == id).unwrap();
+    let peer = region.peers[0];
+    PeerStatus {
+        region,
+        peer,
+        leader: Some(peer),
+        term: Term(6),
+        first_index: LogIndex(6),
+        last_index: LogIndex(9),
+        committed: LogIndex(9),
+        applied: LogIndex(8),
+        matched: vec![(peer, LogIndex(9))],
+        lease_valid: true,
+    }
+}
+
+fn node() -> NodeInfo {
+    NodeInfo {
+        id: NodeId(1),
+        grpc_address: "127.0.0.1:20160".to_owned(),
+        http_address: "127.0.0.1:20180".to_owned(),
+        version: "0.1.0".to_owned(),
+    }
+}
+
+fn real_now() -> UnixMillis {
+    use troupe_actors::env::Clock as _;
+    troupe_actors::real_env::SystemClock::new().unix()
+}
+
+struct Shared(Arc<Fake>);
+
+impl RegionService for Shared {
+    fn has_store(&self, store: StoreId) -> bool {
+        store == STORE
+    }
+
+    fn serve(&self, request: RegionRequest, _deadline: Moment) -> BoxFuture<'static, RegionResult> {
+        let fake = self.0.clone();
+        Box::pin(async move {
+            // As in a real node the answer comes later: other requests get their turn.
+            tokio::task::yield_now().await;
+            fake.serve(&request)
+        })
+    }
+}
+
+impl PdCaller for Shared {
+    fn call(&self, request: PdRequest, _deadline: Moment) -> BoxFuture<'static, PdResult> {
+        let answer = self.0.ask_pd(request);
+        Box::pin(async move { answer })
+    }
+}
+
+/// There are no other nodes.
+struct NoOthers;
+
+impl Transport for NoOthers {
+    fn send_raft(&self, _to: StoreId, _messages: Vec<RaftEnvelope>, _tags: TraceTags) {}
+
+    fn send_snapshot(
+        &self,
+        _to: StoreId,
+        _snapshot: OutgoingSnapshot,
+    ) -> BoxFuture<'static, Result<(), TransportError>> {
+        Box::pin(async { Err(TransportError::UnknownAddress) })
+    }
+
+    fn call_region(
+        &self,
+        _request: RegionRequest,
+        _deadline: Moment,
+    ) -> BoxFuture<'static, Result<RegionResult, TransportError>> {
+        Box::pin(async { Err(TransportError::UnknownAddress) })
+    }
+
+    fn call_pd(
+        &self,
+        _address: &str,
+        _request: PdRequest,
+        _deadline: Moment,
+    ) -> BoxFuture<'static, Result<PdResult, TransportError>> {
+        Box::pin(async { Err(TransportError::UnknownAddress) })
+    }
+
+    fn fetch_trace(
+        &self,
+        _node: NodeId,
+        _id: u64,
+        _deadline: Moment,
+    ) -> BoxFuture<'static, Result<Vec<WireSpan>, TransportError>> {
+        Box::pin(async { Err(TransportError::UnknownAddress) })
+    }
+}
+
+/// A gateway over a fresh fake.
+pub fn gateway(config: Config) -> (Arc<HttpState>, Arc<Fake>) {
+    let (parts, fake) = parts(config);
+    (HttpState::new(parts).unwrap(), fake)
+}
+
+/// What a gateway over a fresh fake is made of.
+pub fn parts(config: Config) -> (HttpParts, Arc<Fake>) {
+    let fake = Arc::new(Fake::default());
+    let env = real_env(CellOptions::default(), 1024);
+    let directory = SharedDirectory::default();
+    directory.update(&[(node(), vec![STORE])]);
+    let service = KvService::new(ServiceParts {
+        env: env.clone(),
+        local: Arc::new(Shared(fake.clone())),
+        transport: Arc::new(NoOthers),
+        pd: Arc::new(Shared(fake.clone())),
+        directory,
+    });
+    let sample = || Sample {
+        name: "troupe_test_figure",
+        help: "A figure of another part.",
+        kind: SampleKind::Gauge,
+        labels: vec![("disk", "a\"b".to_owned())],
+        value: 1.5,
+    };
+    let parts = HttpParts {
+        env,
+        service,
+        config: Arc::new(config),
+        node: node(),
+        cluster: ClusterId(77),
+        ready: Arc::new(|| vec![("store-1".to_owned(), Ok(()))]),
+        extra_metrics: Arc::new(move || vec![sample()]),
+    };
+    (parts, fake)
+}
+
+/// A request with a good Host.
+pub fn request(method: &str, uri: &str) -> TestRequest {
+    let method = method.parse().unwrap();
+    TestRequest::default().method(method).uri(uri).insert_header(("host", "localhost:20180"))
+}
+
+/// What came back.
+pub struct Seen {
+    pub status: StatusCode,
+    pub headers: actix_web::http::header::HeaderMap,
+    pub body: Bytes,
+}
+
+impl Seen {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.body)))
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The code of a well-formed problem.
+    pub fn code(&self) -> String {
+        assert_eq!(self.header("content-type"), "application/problem+json", "{:?}", self.body);
+        let problem = self.json();
+        assert_eq!(problem["status"], self.status.as_u16());
+        assert_eq!(problem["request_id"], self.header("kv-request-id"));
+        let code = problem["code"].as_str().unwrap().to_owned();
+        assert_eq!(problem["type"], format!("/docs/errors/{code}"));
+        code
+    }
+}
+
+impl Seen {
+    /// Takes a reply apart.
+    pub async fn of<B: MessageBody>(
+        response: Result<ServiceResponse<B>, actix_web::Error>,
+    ) -> Self {
+        match response {
+            Ok(response) => {
+                let (status, headers) = (response.status(), response.headers().clone());
+                Self { status, headers, body: test::read_body(response).await }
+            }
+            Err(error) => {
+                // What actix makes of an error that no middleware handled.
+                let reply = error.error_response();
+                let (status, headers) = (reply.status(), reply.headers().clone());
+                let body = actix_web::body::to_bytes(reply.into_body()).await;
+                Self { status, headers, body: body.unwrap() }
+            }
+        }
+    }
+}
+
+/// An app over the fake, for one test.
+macro_rules! app {
+    ($state:expr) => {
+        actix_web::test::init_service(crate::server::app($state.clone())).await
+    };
+}
+pub(crate) use app;
+
+/// Sends a request to an app.
+macro_rules! send {
+    ($app:expr, $request:expr) => {
+        crate::tests::fake::Seen::of(
+            actix_web::test::try_call_service(&$app, $request.to_request()).await,
+        )
+        .await
+    };
+}
+pub(crate) use send;
