@@ -125,7 +125,7 @@ pub(crate) fn a_snapshot_does_not_see_later_writes(engine: &dyn KvEngine) {
 pub(crate) fn a_scan_obeys_range_direction_and_break(engine: &dyn KvEngine) {
     buffered(engine, ["a", "b", "c", "d"].map(|key| put(Cf::Default, key, key)).to_vec());
     let snapshot = engine.snapshot();
-    let all = |range, reverse| scan(&*snapshot, Cf::Default, range, reverse);
+    let all = |range: &KeyRange, reverse| scan(&*snapshot, Cf::Default, range, reverse);
     assert_eq!(keys(&all(&range("b", "d"), false)), ["b", "c"]);
     assert_eq!(keys(&all(&range("b", "d"), true)), ["c", "b"]);
     assert_eq!(keys(&all(&range("c", ""), true)), ["d", "c"]);

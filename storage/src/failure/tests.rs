@@ -143,7 +143,8 @@ fn what_may_be_user_data_is_not_logged() {
     for (text, logged) in [
         ("index 7 is behind 9", "index 7 is behind 9"),
         (r#"bad key "se\"cret" here"#, r#"bad key "…" here"#),
-        (r#"range [b"a", b"b]") of 3"#, "range […] of 3"),
+        (r#"keys [b"a", b"b]"] of 3"#, "keys […] of 3"),
+        (r#"range [b"a", b"b") and all behind"#, "range […]"),
         ("value [1, 2, [3]]\nnext", "value […] next"),
         (r#"open "quote"#, r#"open "…""#),
         ("open [1, 2", "open […]"),

@@ -129,6 +129,9 @@ pub(crate) fn reads_are_bounded(log: &dyn RaftLog) {
     assert!(matches!(term(log, 4), Err(StorageError::Compacted { first: LogIndex(6) })));
     assert!(matches!(term(log, 16), Err(StorageError::Unavailable { index: LogIndex(16) })));
     assert_eq!(term(log, 5).unwrap(), 5);
+    assert_eq!(log.term(RegionId(99), LogIndex(0)).unwrap(), Term(0), "in front of all entries");
+    let unknown = log.term(RegionId(99), LogIndex(1));
+    assert!(matches!(unknown, Err(StorageError::Unavailable { .. })));
     let unknown = log.entries(RegionId(99), LogIndex(1), LogIndex(2), 1);
     assert!(matches!(unknown, Err(StorageError::Unavailable { .. })));
 }

@@ -310,10 +310,8 @@ impl RaftLog for EngineRaftLog {
     }
 
     fn term(&self, region: RegionId, index: LogIndex) -> Result<Term, StorageError> {
-        let truncated = self.truncated(region)?;
-        if let Some((at, term)) = truncated
-            && at == index
-        {
+        let (at, term) = self.truncated(region)?.unwrap_or_default();
+        if at == index {
             return Ok(term);
         }
         let entry = self.engine.get_entry::<RaftEntry>(region.get(), index.get());
