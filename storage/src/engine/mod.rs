@@ -80,7 +80,8 @@ pub struct WriteBatch {
 /// How much a write must survive when it returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// A crash of the process, but not of the machine.
+    /// Nothing yet. A crash, of the process as of the machine, may lose it together with every
+    /// later buffered write, but never an earlier one without it.
     Buffered,
     /// Everything; earlier buffered writes become durable with it.
     Synced,

@@ -103,6 +103,7 @@ pub(crate) fn a_log_remembers_what_was_appended(log: &dyn RaftLog) {
     });
     log.append(LogBatch { regions: others.collect() }).unwrap();
     assert_eq!(log.state(RegionId(4)).unwrap().unwrap().last_index, LogIndex(4));
+    assert_eq!(log.regions(), [2, 3, 4, 5].map(RegionId));
     assert_eq!(log.figures().batches, 3);
     assert_eq!(log.figures().entries, 3);
     assert!(log.figures().syncs >= 3);
@@ -155,6 +156,7 @@ pub(crate) fn compaction_moves_the_start(log: &dyn RaftLog) {
     log.compact(RegionId(99), LogIndex(3)).unwrap();
     log.remove(REGION).unwrap();
     assert_eq!(log.state(REGION).unwrap(), None);
+    assert_eq!(log.regions(), []);
     log.remove(REGION).unwrap();
 }
 

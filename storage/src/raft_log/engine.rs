@@ -139,13 +139,6 @@ impl EngineRaftLog {
         })
     }
 
-    /// All Regions that the log knows, in no order.
-    #[must_use]
-    pub fn regions(&self) -> Vec<RegionId> {
-        let groups = self.engine.raft_groups().into_iter();
-        groups.filter(|group| *group != MARKER_GROUP).map(RegionId).collect()
-    }
-
     /// Bytes of all log files.
     #[must_use]
     pub fn used_bytes(&self) -> u64 {
@@ -159,26 +152,39 @@ impl EngineRaftLog {
         write: &RegionLogWrite,
     ) -> Result<(), StorageError> {
         let group = region.get();
-        let known = self.state(region)?;
         let mut hard_state = write.hard_state.clone();
-        let mut span = known
-            .as_ref()
-            .map_or_else(Default::default, |state| (state.truncated.0, state.last_index));
         if let Some(point) = write.reset_to {
-            if let Some(known) = known {
+            if let Some(known) = self.state(region)? {
                 // Cleaning a group drops its values too.
                 to.add_command(group, Command::Clean);
                 hard_state = hard_state.or(Some(known.hard_state));
             }
             put_truncated(to, region, point)?;
-            span = (point.0, point.0);
         }
         if let Some(hard_state) = hard_state {
             to.put_message(group, HARD_STATE_KEY.to_vec(), &hard_state)
                 .map_err(StorageError::Log)?;
         }
-        check_contiguous(region, span, &write.entries);
+        if !write.entries.is_empty() {
+            let span = match write.reset_to {
+                Some((index, _)) => (index, index),
+                None => self.span(region)?,
+            };
+            check_contiguous(region, span, &write.entries);
+        }
         to.add_entries::<RaftEntry>(group, &write.entries).map_err(StorageError::Log)
+    }
+
+    /// Index of the truncation point and of the last entry.
+    fn span(&self, region: RegionId) -> Result<(LogIndex, LogIndex), StorageError> {
+        let group = region.get();
+        if let (Some(first), Some(last)) =
+            (self.engine.first_index(group), self.engine.last_index(group))
+        {
+            return Ok((LogIndex(first - 1), LogIndex(last)));
+        }
+        let (at, _) = self.truncated(region)?.unwrap_or_default();
+        Ok((at, at))
     }
 
     /// Hands `batch` to raft-engine. It does nothing for an empty batch, not even sync.
@@ -274,6 +280,14 @@ impl RaftLog for EngineRaftLog {
         let hard_state = hard_state.unwrap_or_default();
         let last_index = last.unwrap_or(truncated.0).max(truncated.0);
         Ok(Some(LogState { hard_state, truncated, last_index }))
+    }
+
+    fn regions(&self) -> Vec<RegionId> {
+        let groups = self.engine.raft_groups().into_iter();
+        let mut regions: Vec<_> =
+            groups.filter(|group| *group != MARKER_GROUP).map(RegionId).collect();
+        regions.sort_unstable();
+        regions
     }
 
     fn entries(

@@ -218,6 +218,10 @@ impl RaftLog for MemoryRaftLog {
         }))
     }
 
+    fn regions(&self) -> Vec<RegionId> {
+        self.state().now.regions.keys().copied().collect()
+    }
+
     fn entries(
         &self,
         region: RegionId,
