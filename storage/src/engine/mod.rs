@@ -167,6 +167,9 @@ pub trait KvEngine: Send + Sync + 'static {
     /// Replaces all rows of `range` in [`Cf::DATA`] by the content of `files` and makes that durable.
     /// Repeating it gives the same result, so a crash in the middle is mended by doing it again.
     ///
+    /// The caller keeps readers and writers of `range` out from before the call until behind it: a
+    /// snapshot taken earlier may find rows of `range` gone, and rows change one family at a time.
+    ///
     /// # Errors
     /// A checksum does not match (nothing has changed), or the engine failed (fatal).
     fn replace_range(&self, range: &KeyRange, files: &[ExportedFile]) -> Result<(), StorageError>;
