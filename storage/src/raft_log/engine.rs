@@ -14,12 +14,15 @@ use super::file_system::{AbortingFileSystem, DiskWatch, is_disk_full};
 use super::{LogBatch, LogFigures, LogState, RaftLog, RegionLogWrite, check_contiguous};
 use crate::error::StorageError;
 use crate::failure::{StorageCall, fatal};
+use cache::CacheOwner;
 use raft::eraftpb::{Entry, HardState};
 use raft_engine::{Command, Config, Engine, MessageExt, ReadableSize, RecoveryMode};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use troupe_types::{LogIndex, RegionId, Term};
+
+mod cache;
 
 const MIB: u64 = 1024 * 1024;
 const HARD_STATE_KEY: &[u8] = b"h";
@@ -92,6 +95,7 @@ impl MessageExt for RaftEntry {
 pub struct EngineRaftLog {
     engine: Engine<AbortingFileSystem>,
     watch: Arc<DiskWatch>,
+    cache: CacheOwner,
     batches: AtomicU64,
     entries: AtomicU64,
     lazy: Mutex<LazyWrites>,
@@ -133,6 +137,7 @@ impl EngineRaftLog {
         Ok(Self {
             engine,
             watch,
+            cache: CacheOwner::new(),
             batches: AtomicU64::new(0),
             entries: AtomicU64::new(0),
             lazy: Mutex::default(),
@@ -303,13 +308,10 @@ impl RaftLog for EngineRaftLog {
         }
         let max_bytes = usize::try_from(max_bytes).unwrap_or(usize::MAX);
         let (group, low, high) = (region.get(), low.get(), high.get());
-        let fetched = self.engine.fetch_entries_to::<RaftEntry>(
-            group,
-            low,
-            high,
-            Some(max_bytes),
-            &mut found,
-        );
+        let fetched = self.cache.run(|| {
+            let max_bytes = Some(max_bytes);
+            self.engine.fetch_entries_to::<RaftEntry>(group, low, high, max_bytes, &mut found)
+        });
         match fetched {
             Ok(0) | Err(raft_engine::Error::EntryCompacted | raft_engine::Error::EntryNotFound) => {
                 let first = self.truncated(region)?.unwrap_or_default().0.next();
@@ -328,7 +330,8 @@ impl RaftLog for EngineRaftLog {
         if at == index {
             return Ok(term);
         }
-        let entry = self.engine.get_entry::<RaftEntry>(region.get(), index.get());
+        let read = || self.engine.get_entry::<RaftEntry>(region.get(), index.get());
+        let entry = self.cache.run(read);
         if let Some(entry) = entry.map_err(StorageError::Log)? {
             return Ok(Term(entry.term));
         }
@@ -369,8 +372,10 @@ impl RaftLog for EngineRaftLog {
         if !self.start_purge()? {
             return Ok(Vec::new());
         }
-        let _call = StorageCall::enter();
-        let purged = self.engine.purge_expired_files();
+        let purged = self.cache.run(|| {
+            let _call = StorageCall::enter();
+            self.engine.purge_expired_files()
+        });
         self.lazy().purging = false;
         let heavy = match purged {
             Ok(heavy) => heavy,
