@@ -80,7 +80,8 @@ pub struct WriteBatch {
 /// How much a write must survive when it returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// A crash of the process, but not of the machine.
+    /// Nothing yet. A crash, of the process as of the machine, may lose it together with every
+    /// later buffered write, but never an earlier one without it.
     Buffered,
     /// Everything; earlier buffered writes become durable with it.
     Synced,
@@ -165,6 +166,9 @@ pub trait KvEngine: Send + Sync + 'static {
 
     /// Replaces all rows of `range` in [`Cf::DATA`] by the content of `files` and makes that durable.
     /// Repeating it gives the same result, so a crash in the middle is mended by doing it again.
+    ///
+    /// The caller keeps readers and writers of `range` out from before the call until behind it: a
+    /// snapshot taken earlier may find rows of `range` gone, and rows change one family at a time.
     ///
     /// # Errors
     /// A checksum does not match (nothing has changed), or the engine failed (fatal).

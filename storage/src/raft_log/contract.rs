@@ -103,6 +103,7 @@ pub(crate) fn a_log_remembers_what_was_appended(log: &dyn RaftLog) {
     });
     log.append(LogBatch { regions: others.collect() }).unwrap();
     assert_eq!(log.state(RegionId(4)).unwrap().unwrap().last_index, LogIndex(4));
+    assert_eq!(log.regions(), [2, 3, 4, 5].map(RegionId));
     assert_eq!(log.figures().batches, 3);
     assert_eq!(log.figures().entries, 3);
     assert!(log.figures().syncs >= 3);
@@ -129,6 +130,9 @@ pub(crate) fn reads_are_bounded(log: &dyn RaftLog) {
     assert!(matches!(term(log, 4), Err(StorageError::Compacted { first: LogIndex(6) })));
     assert!(matches!(term(log, 16), Err(StorageError::Unavailable { index: LogIndex(16) })));
     assert_eq!(term(log, 5).unwrap(), 5);
+    assert_eq!(log.term(RegionId(99), LogIndex(0)).unwrap(), Term(0), "in front of all entries");
+    let unknown = log.term(RegionId(99), LogIndex(1));
+    assert!(matches!(unknown, Err(StorageError::Unavailable { .. })));
     let unknown = log.entries(RegionId(99), LogIndex(1), LogIndex(2), 1);
     assert!(matches!(unknown, Err(StorageError::Unavailable { .. })));
 }
@@ -152,6 +156,7 @@ pub(crate) fn compaction_moves_the_start(log: &dyn RaftLog) {
     log.compact(RegionId(99), LogIndex(3)).unwrap();
     log.remove(REGION).unwrap();
     assert_eq!(log.state(REGION).unwrap(), None);
+    assert_eq!(log.regions(), []);
     log.remove(REGION).unwrap();
 }
 

@@ -14,12 +14,15 @@ use super::file_system::{AbortingFileSystem, DiskWatch, is_disk_full};
 use super::{LogBatch, LogFigures, LogState, RaftLog, RegionLogWrite, check_contiguous};
 use crate::error::StorageError;
 use crate::failure::{StorageCall, fatal};
+use cache::CacheOwner;
 use raft::eraftpb::{Entry, HardState};
 use raft_engine::{Command, Config, Engine, MessageExt, ReadableSize, RecoveryMode};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use troupe_types::{LogIndex, RegionId, Term};
+
+mod cache;
 
 const MIB: u64 = 1024 * 1024;
 const HARD_STATE_KEY: &[u8] = b"h";
@@ -92,6 +95,7 @@ impl MessageExt for RaftEntry {
 pub struct EngineRaftLog {
     engine: Engine<AbortingFileSystem>,
     watch: Arc<DiskWatch>,
+    cache: CacheOwner,
     batches: AtomicU64,
     entries: AtomicU64,
     lazy: Mutex<LazyWrites>,
@@ -133,17 +137,11 @@ impl EngineRaftLog {
         Ok(Self {
             engine,
             watch,
+            cache: CacheOwner::new(),
             batches: AtomicU64::new(0),
             entries: AtomicU64::new(0),
             lazy: Mutex::default(),
         })
-    }
-
-    /// All Regions that the log knows, in no order.
-    #[must_use]
-    pub fn regions(&self) -> Vec<RegionId> {
-        let groups = self.engine.raft_groups().into_iter();
-        groups.filter(|group| *group != MARKER_GROUP).map(RegionId).collect()
     }
 
     /// Bytes of all log files.
@@ -159,26 +157,39 @@ impl EngineRaftLog {
         write: &RegionLogWrite,
     ) -> Result<(), StorageError> {
         let group = region.get();
-        let known = self.state(region)?;
         let mut hard_state = write.hard_state.clone();
-        let mut span = known
-            .as_ref()
-            .map_or_else(Default::default, |state| (state.truncated.0, state.last_index));
         if let Some(point) = write.reset_to {
-            if let Some(known) = known {
+            if let Some(known) = self.state(region)? {
                 // Cleaning a group drops its values too.
                 to.add_command(group, Command::Clean);
                 hard_state = hard_state.or(Some(known.hard_state));
             }
             put_truncated(to, region, point)?;
-            span = (point.0, point.0);
         }
         if let Some(hard_state) = hard_state {
             to.put_message(group, HARD_STATE_KEY.to_vec(), &hard_state)
                 .map_err(StorageError::Log)?;
         }
-        check_contiguous(region, span, &write.entries);
+        if !write.entries.is_empty() {
+            let span = match write.reset_to {
+                Some((index, _)) => (index, index),
+                None => self.span(region)?,
+            };
+            check_contiguous(region, span, &write.entries);
+        }
         to.add_entries::<RaftEntry>(group, &write.entries).map_err(StorageError::Log)
+    }
+
+    /// Index of the truncation point and of the last entry.
+    fn span(&self, region: RegionId) -> Result<(LogIndex, LogIndex), StorageError> {
+        let group = region.get();
+        if let (Some(first), Some(last)) =
+            (self.engine.first_index(group), self.engine.last_index(group))
+        {
+            return Ok((LogIndex(first - 1), LogIndex(last)));
+        }
+        let (at, _) = self.truncated(region)?.unwrap_or_default();
+        Ok((at, at))
     }
 
     /// Hands `batch` to raft-engine. It does nothing for an empty batch, not even sync.
@@ -276,6 +287,14 @@ impl RaftLog for EngineRaftLog {
         Ok(Some(LogState { hard_state, truncated, last_index }))
     }
 
+    fn regions(&self) -> Vec<RegionId> {
+        let groups = self.engine.raft_groups().into_iter();
+        let mut regions: Vec<_> =
+            groups.filter(|group| *group != MARKER_GROUP).map(RegionId).collect();
+        regions.sort_unstable();
+        regions
+    }
+
     fn entries(
         &self,
         region: RegionId,
@@ -289,13 +308,10 @@ impl RaftLog for EngineRaftLog {
         }
         let max_bytes = usize::try_from(max_bytes).unwrap_or(usize::MAX);
         let (group, low, high) = (region.get(), low.get(), high.get());
-        let fetched = self.engine.fetch_entries_to::<RaftEntry>(
-            group,
-            low,
-            high,
-            Some(max_bytes),
-            &mut found,
-        );
+        let fetched = self.cache.run(|| {
+            let max_bytes = Some(max_bytes);
+            self.engine.fetch_entries_to::<RaftEntry>(group, low, high, max_bytes, &mut found)
+        });
         match fetched {
             Ok(0) | Err(raft_engine::Error::EntryCompacted | raft_engine::Error::EntryNotFound) => {
                 let first = self.truncated(region)?.unwrap_or_default().0.next();
@@ -310,13 +326,12 @@ impl RaftLog for EngineRaftLog {
     }
 
     fn term(&self, region: RegionId, index: LogIndex) -> Result<Term, StorageError> {
-        let truncated = self.truncated(region)?;
-        if let Some((at, term)) = truncated
-            && at == index
-        {
+        let (at, term) = self.truncated(region)?.unwrap_or_default();
+        if at == index {
             return Ok(term);
         }
-        let entry = self.engine.get_entry::<RaftEntry>(region.get(), index.get());
+        let read = || self.engine.get_entry::<RaftEntry>(region.get(), index.get());
+        let entry = self.cache.run(read);
         if let Some(entry) = entry.map_err(StorageError::Log)? {
             return Ok(Term(entry.term));
         }
@@ -357,8 +372,10 @@ impl RaftLog for EngineRaftLog {
         if !self.start_purge()? {
             return Ok(Vec::new());
         }
-        let _call = StorageCall::enter();
-        let purged = self.engine.purge_expired_files();
+        let purged = self.cache.run(|| {
+            let _call = StorageCall::enter();
+            self.engine.purge_expired_files()
+        });
         self.lazy().purging = false;
         let heavy = match purged {
             Ok(heavy) => heavy,

@@ -218,6 +218,10 @@ impl RaftLog for MemoryRaftLog {
         }))
     }
 
+    fn regions(&self) -> Vec<RegionId> {
+        self.state().now.regions.keys().copied().collect()
+    }
+
     fn entries(
         &self,
         region: RegionId,
@@ -244,8 +248,8 @@ impl RaftLog for MemoryRaftLog {
 
     fn term(&self, region: RegionId, index: LogIndex) -> Result<Term, StorageError> {
         let state = self.state();
-        let log = state.now.regions.get(&region);
-        log.ok_or(StorageError::Unavailable { index })?.term(index)
+        let unknown = RegionLog::default();
+        state.now.regions.get(&region).unwrap_or(&unknown).term(index)
     }
 
     fn compact(&self, region: RegionId, through: LogIndex) -> Result<(), StorageError> {

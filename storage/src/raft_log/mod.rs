@@ -62,6 +62,9 @@ pub trait RaftLog: Send + Sync + 'static {
     /// Stored bytes do not decode.
     fn state(&self, region: RegionId) -> Result<Option<LogState>, StorageError>;
 
+    /// All Regions that the log has heard of and not forgotten, in order.
+    fn regions(&self) -> Vec<RegionId>;
+
     /// Entries `[low, high)`, cut behind `max_bytes` but at least one.
     ///
     /// # Errors

@@ -105,6 +105,15 @@ fn background_flushes_keep_all_column_families_in_step() {
 }
 
 #[test]
+fn a_closed_database_has_lost_nothing() {
+    let (engine, dir) = open();
+    (1..=20).for_each(|index| apply(&engine, index));
+    drop(engine);
+    let again = RocksEngine::open(&dir.path().join("kv"), &small()).unwrap();
+    assert_holds_exactly(&again, 20);
+}
+
+#[test]
 fn a_snapshot_keeps_its_database_alive() {
     let (engine, _dir) = open();
     apply(&engine, 1);

@@ -60,6 +60,20 @@ fn a_log_is_open_once() {
     assert!(EngineRaftLog::open(dir.path(), &small()).is_err());
 }
 
+/// Blocks of two logs lie at the same place of files with the same number.
+#[test]
+fn one_thread_reads_two_logs() {
+    let (a, _dir) = open();
+    let (b, _other) = open();
+    append(&a, 6..=8, 5);
+    append(&b, 6..=8, 7);
+    for _ in 0..2 {
+        assert_eq!(read(&a, 6, 9).unwrap(), entries(6..=8, 5));
+        assert_eq!(read(&b, 6, 9).unwrap(), entries(6..=8, 7));
+        assert_eq!(b.term(REGION, LogIndex(7)).unwrap(), Term(7));
+    }
+}
+
 #[test]
 fn the_default_options_open() {
     let dir = tempfile::tempdir().unwrap();
