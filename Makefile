@@ -17,7 +17,8 @@ NAME ?= hello
 ARGS ?=
 
 TROUPE := $(CARGO_TARGET_DIR)/debug/troupe
-BUILD := cargo build --locked --package troupe-server --bin troupe
+# All crates are selected, so that cargo gives their dependencies the same features in every command.
+BUILD := cargo build --locked --workspace --bin troupe
 
 .PHONY: help setup run test check fmt fmt-check lint unit scenarios scenario sim sim-one \
 	golden-update doctor deny
@@ -59,10 +60,10 @@ scenario: ## run one scenario: make scenario NAME=cas-race
 	"$(TROUPE)" scenario run "$(NAME)"
 
 sim: ## simulate a cluster under faults with many seeds: make sim SEEDS=500
-	SIM_SEEDS="$(SEEDS)" cargo test --locked --package troupe-tests --test sim_random -- --nocapture
+	SIM_SEEDS="$(SEEDS)" cargo test --locked --workspace --test sim_random -- --nocapture
 
 sim-one: ## simulate one seed, with its trace: make sim-one SEED=42
-	SIM_SEED="$(SEED)" cargo test --locked --package troupe-tests --test sim_random -- --nocapture
+	SIM_SEED="$(SEED)" cargo test --locked --workspace --test sim_random -- --nocapture
 
 golden-update: ## write generated documents and golden files anew; review the diff
 	UPDATE_GOLDEN=1 cargo test --locked --workspace

@@ -43,7 +43,7 @@ pub fn essential(name: &'static str, work: impl FnOnce() + Send + 'static) -> Jo
     Box::new(move || {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
             let message = crate::supervision::life::panic_message(panic.as_ref());
-            troupe_storage::failure::die(&format!("{name} panicked: {message}"));
+            troupe_storage::failure::end_process(&format!("{name} panicked: {message}"));
         }
     })
 }

@@ -11,19 +11,19 @@
 //! | [`snapshot`] | Region snapshots: made, sent, received, cleaned up |
 //! | [`pd_client`] | finds PD's leader |
 //! | [`kv_service`] | one function a command, used by every gateway |
+pub mod apply;
 pub mod cell;
 pub mod env;
 pub mod kv_service;
+pub mod log_writer;
 pub mod node;
 pub mod pd_client;
 pub mod real_env;
+pub mod region_peer;
 pub mod registry;
+pub mod router;
+pub mod snapshot;
+pub mod store;
 pub mod supervision;
 pub mod trace;
 pub mod transport;
-pub mod apply;
-pub mod log_writer;
-pub mod region_peer;
-pub mod router;
-pub mod store;
-pub mod snapshot;

@@ -201,9 +201,8 @@ impl Registry {
 
     /// Forgets the quarantined actor called `name`: it starts again under a new number.
     pub fn forget_quarantined(&self, name: &str) {
-        self.actors.retain(|_, entry| {
-            entry.name != name || entry.state() != ActorState::Quarantined
-        });
+        self.actors
+            .retain(|_, entry| entry.name != name || entry.state() != ActorState::Quarantined);
     }
 
     /// The entry of `id`.

@@ -33,7 +33,8 @@ pub mod trace;
 pub use command::{ReadCommand, ReadReply, WriteCommand, WriteReply};
 pub use error::{Class, Code, RegionError};
 pub use ids::{
-    ClusterId, Generation, LogIndex, NodeId, PeerId, RegionId, StoreId, Term, Timestamp, UnixMillis,
+    ClusterId, Generation, LogIndex, NodeId, PeerId, RAFT_INIT_INDEX, RAFT_INIT_TERM, RegionId,
+    SYSTEM_REGION, StoreId, Term, Timestamp, UnixMillis,
 };
 pub use key::{Key, KeyRange};
 pub use moment::Moment;

@@ -138,7 +138,9 @@ impl Apply {
         self.thread.run(essential("the apply thread", move || {
             let done = match executor.lock() {
                 Ok(mut executor) => executor.run(tasks),
-                Err(_) => troupe_storage::failure::die("a panic left the apply executor half done"),
+                Err(_) => troupe_storage::failure::end_process(
+                    "a panic left the apply executor half done",
+                ),
             };
             let told = trace::with(current, || me.tell(RoundDone(done)));
             assert!(told.is_ok(), "Apply outlives its thread's work");

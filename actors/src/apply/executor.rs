@@ -273,8 +273,7 @@ impl Executor {
         state.halted = Some(halt);
         let row = codec::encode(&apply_state(&state));
         let put = Modify::Put(Cf::Raft, apply_key(state.region.id), row.into());
-        if let Err(error) =
-            self.engine.write(WriteBatch { changes: vec![put] }, Durability::Synced)
+        if let Err(error) = self.engine.write(WriteBatch { changes: vec![put] }, Durability::Synced)
         {
             failure::fatal(&error);
         }
@@ -292,7 +291,12 @@ impl Executor {
         done.push(Done::Applied(region, generation, outcome));
     }
 
-    fn install(&mut self, generation: Generation, manifest: SnapshotManifest, folder: &Path) -> Done {
+    fn install(
+        &mut self,
+        generation: Generation,
+        manifest: SnapshotManifest,
+        folder: &Path,
+    ) -> Done {
         let (region, index, term) = (manifest.region.id, manifest.index, manifest.term);
         let peer = manifest.region.peer_on(self.store);
         let known = self.regions.get(&region).map(|state| state.peer);
@@ -436,8 +440,7 @@ pub fn install_snapshot(
         .map(|(i, meta)| ExportedFile { path: folder.join(i.to_string()), meta: meta.clone() })
         .collect();
     let normal = ReplicaState::Normal { peer, region: manifest.region.clone() };
-    let applied =
-        ApplyState { applied: manifest.index, applied_term: manifest.term, halted: None };
+    let applied = ApplyState { applied: manifest.index, applied_term: manifest.term, halted: None };
     let finish = vec![
         put(replica_key(region), codec::encode(&normal)),
         put(apply_key(region), codec::encode(&applied)),

@@ -62,7 +62,7 @@ pub trait Message: Send + 'static {
 }
 
 /// What an actor is.
-pub trait Acts: Sized + 'static {
+pub trait Acts: Sized + Unpin + 'static {
     /// Kind, in the registry and the metrics.
     const KIND: &'static str;
 

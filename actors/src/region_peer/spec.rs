@@ -118,12 +118,12 @@ impl ChildSpec for PeerSpec {
 
     fn crashed(&mut self, _panic: &str) {
         let children = self.router.list().len();
-        let is_storm = self
-            .storm
-            .lock()
-            .map_or(true, |mut meter| meter.on_crash(self.env.now(), children));
+        let is_storm =
+            self.storm.lock().map_or(true, |mut meter| meter.on_crash(self.env.now(), children));
         if is_storm {
-            troupe_storage::failure::die("many Regions of one Store crash: the fault is not theirs");
+            troupe_storage::failure::end_process(
+                "many Regions of one Store crash: the fault is not theirs",
+            );
         }
     }
 

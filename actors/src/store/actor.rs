@@ -3,12 +3,11 @@ use super::chores;
 use super::core::{Chore, Timetable, Unrouted, unrouted};
 use super::recovery;
 use super::start::StoreParts;
-use crate::cell::{Acts, Cx, Delivery, Mailbox, Message, On, Port, ReplyTo};
+use crate::cell::{Acts, Cx, Delivery, Mailbox, Message, On, ReplyTo};
 use crate::env::essential;
 use crate::log_writer::ForgetLog;
 use crate::region_peer::{
-    AdminRequest, LogMayBeCut, PeerParts, PeerSpec, PeerTick, RaftReceived, SnapshotReceived,
-    StepAside,
+    AdminRequest, LogMayBeCut, PeerParts, PeerSpec, PeerTick, SnapshotReceived, StepAside,
 };
 use crate::supervision::{ChildHandle, StormMeter, Verdict, supervise};
 use crate::transport::OutgoingSnapshot;
@@ -17,7 +16,6 @@ use raft::eraftpb;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use troupe_storage::region_state::ReplicaState;
 use troupe_types::pd::{
     PdReply, PdRequest, PdResult, RegionInstruction, RegionReport, StoreInstructions, StoreStats,
 };
@@ -168,8 +166,6 @@ const TIMETABLE: u64 = 1;
 const STOPPING: u64 = 2;
 /// Time between two looks at how far the hand-over of leaders is.
 const STOP_STEP: Duration = Duration::from_millis(50);
-/// Snapshots that wait for the replica that they create.
-const MAX_PARKED: usize = 64;
 
 /// Progress of a stop.
 struct Stopping {

@@ -47,7 +47,9 @@ impl RegionService for LocalStores {
                 RegionBody::Admin(command) => store.admin(target, command, deadline).await,
                 RegionBody::Status => {
                     let handle = store.peer(target)?;
-                    store.ask(&handle, deadline, Outcome::NoEffect, |reply| StatusQuery { reply }).await
+                    store
+                        .ask(&handle, deadline, Outcome::NoEffect, |reply| StatusQuery { reply })
+                        .await
                 }
                 RegionBody::ReadIndex => {
                     let handle = store.peer(target)?;
@@ -104,7 +106,10 @@ impl StoreHandle {
         RegionPeer: On<M>,
     {
         let (reply, answer) = ReplyTo::channel();
-        handle.mailbox.tell_by(message(reply), deadline).map_err(|(r, _)| refused(r, self, handle))?;
+        handle
+            .mailbox
+            .tell_by(message(reply), deadline)
+            .map_err(|(r, _)| refused(r, self, handle))?;
         let region = handle.view.delegate().map_or(troupe_types::RegionId(0), |d| d.region.id);
         self.await_answer(answer, deadline, outcome, region).await
     }
@@ -143,8 +148,12 @@ impl StoreHandle {
         }
         let handle = self.peer(target)?;
         let epoch = target.epoch;
-        self.ask(&handle, deadline, Outcome::Unknown, |reply| ProposeWrite { epoch, command, reply })
-            .await
+        self.ask(&handle, deadline, Outcome::Unknown, |reply| ProposeWrite {
+            epoch,
+            command,
+            reply,
+        })
+        .await
     }
 
     async fn admin(
@@ -174,9 +183,7 @@ impl StoreHandle {
     ) -> RegionResult {
         let handle = self.peer(target)?;
         let by_lease = match consistency {
-            Consistency::Leader => {
-                handle.view.lease_snapshot(&*self.engine, &*self.env.clock)
-            }
+            Consistency::Leader => handle.view.lease_snapshot(&*self.engine, &*self.env.clock),
             Consistency::Linearizable | Consistency::Follower => None,
         };
         let snapshot = match by_lease {
@@ -205,7 +212,8 @@ impl StoreHandle {
         deadline: Moment,
     ) -> RegionResult {
         let handle = self.peer(target)?;
-        self.ask(&handle, deadline, Outcome::NoEffect, |reply| AppliedQuery { index, reply }).await?;
+        self.ask(&handle, deadline, Outcome::NoEffect, |reply| AppliedQuery { index, reply })
+            .await?;
         self.read_snapshot(&handle, target, command, (self.engine.snapshot(), deadline)).await
     }
 
@@ -230,7 +238,8 @@ impl StoreHandle {
         }
         self.reads.fetch_add(1, Ordering::Relaxed);
         let now = self.env.clock.unix();
-        let is_small = matches!(&command, ReadCommand::RawGet { keys } if keys.len() <= KEYS_IN_PLACE);
+        let is_small =
+            matches!(&command, ReadCommand::RawGet { keys } if keys.len() <= KEYS_IN_PLACE);
         if is_small {
             return finish(read::read(&*snapshot, &command, now));
         }

@@ -148,10 +148,7 @@ pub struct StoreHandle {
 ///
 /// # Errors
 /// The disk failed or holds rows that do not decode.
-pub fn find_replicas(
-    engine: &dyn KvEngine,
-    snapshot_folder: &Path,
-) -> Result<Found, StorageError> {
+pub fn find_replicas(engine: &dyn KvEngine, snapshot_folder: &Path) -> Result<Found, StorageError> {
     let mut rows = Vec::new();
     let range = KeyRange::prefix(b"R");
     engine.snapshot().scan(Cf::Raft, &range, false, &mut |key, value| {

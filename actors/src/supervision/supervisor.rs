@@ -239,7 +239,7 @@ pub fn start_essential<A: Acts>(
             Exit::Stopped => entry.set_state(ActorState::Stopped),
             Exit::Panicked(panic) => {
                 record(&env, &entry, "escalate", &panic);
-                troupe_storage::failure::die(&format!("{} crashed: {panic}", entry.name));
+                troupe_storage::failure::end_process(&format!("{} crashed: {panic}", entry.name));
             }
         }
     }));

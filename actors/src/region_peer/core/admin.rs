@@ -5,12 +5,7 @@ use troupe_types::request::{AdminCommand, PeerChange, RegionReply};
 use troupe_types::{Moment, Peer, PeerRole, RegionError};
 
 impl<W> RegionCore<W> {
-    pub(super) fn on_admin(
-        &mut self,
-        command: AdminCommand,
-        waiter: W,
-        out: &mut Vec<Output<W>>,
-    ) {
+    pub(super) fn on_admin(&mut self, command: AdminCommand, waiter: W, out: &mut Vec<Output<W>>) {
         if !self.is_leader() {
             out.push(Output::Reply(waiter, Err(self.not_leader())));
             return;

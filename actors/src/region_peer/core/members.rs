@@ -4,7 +4,9 @@
 //! leaves by itself once it is applied (Raft thesis 4.3; etcd `confchange`). A voter is removed in two
 //! steps (made a learner, then removed), so that no joint configuration removes a replica that must
 //! still vote in its old half.
-use raft::eraftpb::{ConfChangeSingle, ConfChangeTransition, ConfChangeType, ConfChangeV2, ConfState};
+use raft::eraftpb::{
+    ConfChangeSingle, ConfChangeTransition, ConfChangeType, ConfChangeV2, ConfState,
+};
 use troupe_types::request::PeerChange;
 use troupe_types::{Peer, PeerRole, Region, codec};
 
@@ -71,7 +73,9 @@ pub fn refusal(region: &Region, changes: &[PeerChange]) -> Option<&'static str> 
 
 fn peer_of(change: &PeerChange) -> Peer {
     match change {
-        PeerChange::AddVoter(peer) | PeerChange::AddLearner(peer) | PeerChange::Remove(peer) => *peer,
+        PeerChange::AddVoter(peer) | PeerChange::AddLearner(peer) | PeerChange::Remove(peer) => {
+            *peer
+        }
     }
 }
 
@@ -98,8 +102,7 @@ pub fn conf_change(changes: &[PeerChange]) -> ConfChangeV2 {
 /// entry that leaves a joint configuration.
 #[must_use]
 pub fn after_entry(region: &Region, changes: &[PeerChange]) -> Region {
-    let mut after =
-        if changes.is_empty() { leave_joint(region) } else { apply(region, changes) };
+    let mut after = if changes.is_empty() { leave_joint(region) } else { apply(region, changes) };
     after.epoch.conf_ver += 1;
     after
 }

@@ -50,8 +50,8 @@ use troupe_types::pd::RegionReport;
 use troupe_types::raft_message::SnapshotManifest;
 use troupe_types::request::{AdminCommand, PeerStatus, RegionResult};
 use troupe_types::{
-    LogIndex, Moment, Peer, PeerId, RAFT_INIT_TERM, Region, RegionEpoch, RegionError, StoreId, Term,
-    WriteCommand,
+    LogIndex, Moment, Peer, PeerId, RAFT_INIT_TERM, Region, RegionEpoch, RegionError, StoreId,
+    Term, WriteCommand,
 };
 
 /// Limits and times of a replica.
@@ -394,7 +394,8 @@ impl<W> RegionCore<W> {
             max_committed_size_per_ready: options.max_message_bytes * 4,
             ..raft::Config::default()
         };
-        let is_newborn = state.hard_state.vote == 0 && state.hard_state.term <= RAFT_INIT_TERM.get();
+        let is_newborn =
+            state.hard_state.vote == 0 && state.hard_state.term <= RAFT_INIT_TERM.get();
         let storage = PeerStorage::new(log, state, options.log_cache_bytes);
         let logger = slog::Logger::root(slog::Discard, slog::o!());
         let mut core = Self {
@@ -443,7 +444,9 @@ impl<W> RegionCore<W> {
             Input::SnapshotReceived { from, message, manifest, folder } => {
                 self.on_snapshot_received(from, message, (manifest, folder), out);
             }
-            Input::Propose { epoch, command, waiter } => self.on_propose(epoch, command, waiter, out),
+            Input::Propose { epoch, command, waiter } => {
+                self.on_propose(epoch, command, waiter, out)
+            }
             Input::ReadIndex { waiter } => self.on_read_index(waiter, out),
             Input::AwaitApplied { index, waiter } => self.on_await_applied(index, waiter, out),
             Input::Admin { command, waiter } => self.on_admin(command, waiter, out),
@@ -451,7 +454,9 @@ impl<W> RegionCore<W> {
             Input::Persisted { number } => self.on_persisted(number, out),
             Input::Applied(outcome) => self.on_applied(outcome, out),
             Input::SnapshotGenerated(made) => self.on_snapshot_generated(made, out),
-            Input::SnapshotInstalled { index, term } => self.on_snapshot_installed(index, term, out),
+            Input::SnapshotInstalled { index, term } => {
+                self.on_snapshot_installed(index, term, out)
+            }
             Input::SnapshotSent { to, ok } => self.on_snapshot_sent(to, ok),
             Input::Unreachable { store } => self.on_unreachable(store),
             Input::CutLog { durable } => self.on_cut_log(durable, out),

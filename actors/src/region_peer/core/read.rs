@@ -66,7 +66,8 @@ impl<W> RegionCore<W> {
         out: &mut Vec<Output<W>>,
     ) {
         if self.halted {
-            let error = RegionError::RegionHalted { region: self.region().id, store: self.me.store };
+            let error =
+                RegionError::RegionHalted { region: self.region().id, store: self.me.store };
             out.push(Output::Reply(waiter, Err(error)));
         } else if self.applied >= index {
             out.push(Output::Permit(waiter, self.applied));

@@ -46,11 +46,7 @@ impl<W> RegionCore<W> {
         out.push(Output::GenerateSnapshot);
     }
 
-    pub(super) fn on_snapshot_generated(
-        &mut self,
-        made: Option<Files>,
-        out: &mut Vec<Output<W>>,
-    ) {
+    pub(super) fn on_snapshot_generated(&mut self, made: Option<Files>, out: &mut Vec<Output<W>>) {
         self.snapshots.generating = false;
         let Some((manifest, folder)) = made else { return };
         if !self.is_leader() {

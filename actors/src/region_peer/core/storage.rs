@@ -259,9 +259,8 @@ impl Storage for PeerStorage {
     }
 
     fn snapshot(&self, request_index: u64, _to: u64) -> raft::Result<Snapshot> {
-        let usable = |m: &&SnapshotManifest| {
-            m.index.get() >= request_index && m.index >= self.truncated.0
-        };
+        let usable =
+            |m: &&SnapshotManifest| m.index.get() >= request_index && m.index >= self.truncated.0;
         let Some(manifest) = self.snapshot.as_ref().filter(usable) else {
             self.wanted.set(true);
             return Err(StorageError::SnapshotTemporarilyUnavailable.into());

@@ -5,9 +5,7 @@ use bytes::Bytes;
 use std::time::Duration;
 use troupe_types::raft_message::RaftEnvelope;
 use troupe_types::request::{RegionBody, RegionRequest, RegionTarget};
-use troupe_types::{
-    ClusterId, Moment, Peer, PeerId, RegionEpoch, RegionId, StoreId, TraceTags,
-};
+use troupe_types::{ClusterId, Moment, Peer, PeerId, RegionEpoch, RegionId, StoreId, TraceTags};
 
 const TO: StoreId = StoreId(2);
 
