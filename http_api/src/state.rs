@@ -23,7 +23,7 @@ pub struct HttpParts {
     pub env: Env,
     /// Does what requests ask for.
     pub service: KvService,
-    /// Sections `limits`, `http`, `node` and `actors` are read.
+    /// Sections `limits`, `http`, `node`, `actors` and `pd` are read.
     pub config: Arc<Config>,
     /// This node.
     pub node: NodeInfo,

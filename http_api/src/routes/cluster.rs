@@ -14,8 +14,6 @@ use actix_web::{HttpRequest, web};
 use troupe_types::pd::PdRequest;
 use troupe_types::{Code, StoreId};
 
-/// A Store that was silent for so long is not alive: three heartbeats.
-const SILENCE_MS: u64 = 30_000;
 /// Timestamps that one request may ask for.
 const TIMESTAMPS_MAX: u64 = 262_144;
 
@@ -136,9 +134,15 @@ async fn cluster(call: Call) -> Answer {
     ok(&ClusterOut::from(&pd::cluster(&call).await?))
 }
 
+/// A Store that was silent for longer is not alive.
+fn silence_ms(call: &Call) -> u64 {
+    let silence = call.state.parts.config.pd.store_silent_after;
+    u64::try_from(silence.as_millis()).unwrap_or(u64::MAX)
+}
+
 async fn stores(call: Call) -> Answer {
-    let view = pd::cluster(&call).await?;
-    ok(&StoresOut { items: view.stores.iter().map(|s| StoreOut::new(s, SILENCE_MS)).collect() })
+    let (view, silence) = (pd::cluster(&call).await?, silence_ms(&call));
+    ok(&StoresOut { items: view.stores.iter().map(|s| StoreOut::new(s, silence)).collect() })
 }
 
 async fn store(request: HttpRequest, call: Call) -> Answer {
@@ -149,7 +153,7 @@ async fn store(request: HttpRequest, call: Call) -> Answer {
         let detail = format!("there is no Store {id}");
         Problem::new(Code::StoreNotFound, detail).with("store", id.get())
     };
-    ok(&StoreOut::new(store.ok_or_else(missing)?, SILENCE_MS))
+    ok(&StoreOut::new(store.ok_or_else(missing)?, silence_ms(&call)))
 }
 
 fn store_id(request: &HttpRequest) -> Result<StoreId, Problem> {
