@@ -48,6 +48,12 @@ impl PdClient {
         let jitter = Mutex::new(parts.env.rngs.rng("pd_client"));
         Self(Arc::new(Inner { parts, leader: Mutex::default(), jitter, merger: Merger::default() }))
     }
+
+    /// The moment `patience` from now, on the clock that deadlines are measured by.
+    #[must_use]
+    pub fn deadline_in(&self, patience: Duration) -> Moment {
+        self.0.parts.env.now().after(patience)
+    }
 }
 
 impl PdCaller for PdClient {

@@ -9,7 +9,7 @@ use crate::env::Env;
 use crate::node::{LocalPd, RaftInbox, RegionService};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, watch};
 use tokio_stream::wrappers::TcpListenerStream;
 
 /// What the server hands requests to.
@@ -31,31 +31,48 @@ pub struct ServerParts {
     pub options: ServerOptions,
 }
 
+/// How far the end of a server has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    /// All is served.
+    Serving,
+    /// Nothing new is taken; what is under way is answered. The streams between nodes end here, since
+    /// they never end by themselves.
+    Draining,
+    /// Everything ends at once.
+    Ended,
+}
+
+/// Completes when `phase` has come.
+pub(super) async fn reached(mut phases: watch::Receiver<Phase>, phase: Phase) {
+    // An error means that the handle is gone, and with it the server.
+    let _ = phases.wait_for(|now| *now >= phase).await;
+}
+
 /// A running server. Dropping it stops it at once.
 pub struct ServerHandle {
     /// Where it listens.
     pub address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
+    phase: watch::Sender<Phase>,
     task: tokio::task::JoinHandle<Result<(), tonic::transport::Error>>,
 }
 
 impl ServerHandle {
     /// Takes no new connection and no new request; completes when what was under way is answered, or
-    /// after `patience`. Streams between nodes never end by themselves, so `patience` is how long
-    /// their requests in flight get.
+    /// after `patience`, which ends the rest.
     pub async fn stop(mut self, env: &Env, patience: std::time::Duration) {
-        if let Some(stop) = self.stop.take() {
-            let _ = stop.send(());
-        }
+        self.phase.send_replace(Phase::Draining);
         tokio::select! {
             _ = &mut self.task => {}
-            () = env.spawner.sleep(patience) => self.task.abort(),
+            () = env.spawner.sleep(patience) => {}
         }
     }
 }
 
 impl Drop for ServerHandle {
     fn drop(&mut self) {
+        // The connections are tasks of their own: they end because their streams do.
+        self.phase.send_replace(Phase::Ended);
         self.task.abort();
     }
 }
@@ -77,12 +94,13 @@ pub fn serve(
         tokio::net::TcpListener::from_std(listener)?
     };
     let options = parts.options.clone();
+    let (phase, phases) = watch::channel(Phase::Serving);
+    let draining = reached(phases.clone(), Phase::Draining);
     let slots = Arc::new(Semaphore::new(options.snapshots_in_flight));
-    let service = NodeServer::new(NodeService { parts: Arc::new(parts), slots })
+    let service = NodeServer::new(NodeService { parts: Arc::new(parts), slots, phases })
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
     let transport = options.transport;
-    let (stop, stopped) = oneshot::channel::<()>();
     let server = tonic::transport::Server::builder()
         .tcp_nodelay(true)
         .max_concurrent_streams(options.concurrent_streams)
@@ -95,9 +113,6 @@ pub fn serve(
     let incoming = futures::StreamExt::map(TcpListenerStream::new(listener), |accepted| {
         accepted.and_then(|socket| socket.set_nodelay(true).map(|()| socket))
     });
-    let task = handle.spawn(server.serve_with_incoming_shutdown(incoming, async move {
-        // An error means that the handle is gone: then the server goes too.
-        let _ = stopped.await;
-    }));
-    Ok(ServerHandle { address, stop: Some(stop), task })
+    let task = handle.spawn(server.serve_with_incoming_shutdown(incoming, draining));
+    Ok(ServerHandle { address, phase, task })
 }

@@ -1,14 +1,15 @@
 //! What the server does with each frame: checks whom it is for, and hands it on.
 use super::counters::{add, count};
 use super::receive_snapshot;
-use super::server::ServerParts;
+use super::server::{Phase, ServerParts, reached};
 use super::wire::{self, proto};
 use crate::trace::{self, Current};
+use futures::future::BoxFuture;
 use futures::{Stream, StreamExt};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tonic::{Request, Response, Status, Streaming};
 use troupe_types::codec;
 use troupe_types::error::RegionError;
@@ -22,6 +23,8 @@ pub(super) struct NodeService {
     pub(super) parts: Arc<ServerParts>,
     /// Snapshots that may still come in at the same time.
     pub(super) slots: Arc<Semaphore>,
+    /// How far the end of the server has come.
+    pub(super) phases: watch::Receiver<Phase>,
 }
 
 type AnswerStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -39,9 +42,9 @@ impl proto::node_server::Node for NodeService {
         &self,
         request: Request<Streaming<proto::RaftFrame>>,
     ) -> Result<Response<proto::Ack>, Status> {
-        let mut frames = request.into_inner();
-        while let Some(frame) = frames.message().await? {
-            self.on_raft(frame);
+        let mut frames = request.into_inner().take_until(self.reached(Phase::Draining));
+        while let Some(frame) = frames.next().await {
+            self.on_raft(frame?);
         }
         Ok(Response::new(proto::Ack {}))
     }
@@ -50,8 +53,12 @@ impl proto::node_server::Node for NodeService {
         &self,
         request: Request<Streaming<proto::SnapshotChunk>>,
     ) -> Result<Response<proto::Ack>, Status> {
-        let received =
-            receive_snapshot::receive(&self.parts, &self.slots, request.into_inner()).await;
+        let receiving = receive_snapshot::receive(&self.parts, &self.slots, request.into_inner());
+        let received = tokio::select! {
+            biased;
+            received = receiving => received,
+            () = self.reached(Phase::Ended) => Err(Status::unavailable("this node stops")),
+        };
         let counters = &self.parts.counters;
         match &received {
             Ok(()) => count(&counters.snapshots_received),
@@ -73,7 +80,7 @@ impl proto::node_server::Node for NodeService {
             let frame = next_answers(&mut queue).await?;
             Some((Ok(frame), queue))
         });
-        Ok(Response::new(Box::pin(frames)))
+        Ok(Response::new(Box::pin(frames.take_until(self.reached(Phase::Ended)))))
     }
 
     async fn pd(
@@ -92,7 +99,7 @@ impl proto::node_server::Node for NodeService {
             let service = service.clone();
             async move { service.on_pd(call?).await }
         });
-        Ok(Response::new(Box::pin(answers)))
+        Ok(Response::new(Box::pin(answers.take_until(self.reached(Phase::Draining)))))
     }
 
     async fn trace(
@@ -109,6 +116,10 @@ impl proto::node_server::Node for NodeService {
 }
 
 impl NodeService {
+    fn reached(&self, phase: Phase) -> BoxFuture<'static, ()> {
+        Box::pin(reached(self.phases.clone(), phase))
+    }
+
     fn check_cluster(&self, cluster: u64) -> Result<(), Status> {
         if self.parts.identity.is_ours(cluster) {
             return Ok(());
@@ -151,11 +162,12 @@ impl NodeService {
     /// Serves the requests of one stream, several at a time.
     async fn take_calls(
         self,
-        mut frames: Streaming<proto::RegionCalls>,
+        frames: Streaming<proto::RegionCalls>,
         answers: mpsc::UnboundedSender<proto::RegionAnswer>,
     ) {
         let in_flight = Arc::new(Semaphore::new(self.parts.options.calls_in_flight));
-        while let Ok(Some(frame)) = frames.message().await {
+        let mut frames = frames.take_until(self.reached(Phase::Draining));
+        while let Some(Ok(frame)) = frames.next().await {
             add(&self.parts.counters.calls_received, frame.calls.len());
             let is_ours = self.parts.identity.is_ours(frame.cluster);
             if !is_ours {
@@ -176,12 +188,8 @@ impl NodeService {
     }
 
     /// Checks a request and hands it on; the answer is in the future.
-    fn begin(
-        &self,
-        is_ours: bool,
-        call: &proto::RegionCall,
-    ) -> futures::future::BoxFuture<'static, RegionResult> {
-        let refuse = |error| -> futures::future::BoxFuture<'static, RegionResult> {
+    fn begin(&self, is_ours: bool, call: &proto::RegionCall) -> BoxFuture<'static, RegionResult> {
+        let refuse = |error| -> BoxFuture<'static, RegionResult> {
             Box::pin(std::future::ready(Err(error)))
         };
         if !is_ours {
