@@ -1,0 +1,133 @@
+//! Is the node ready, and what are its figures?
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use troupe_actors::env::Env;
+use troupe_actors::node::PdCaller;
+use troupe_actors::store::inbox::LocalStores;
+use troupe_http_api::{ReadyChecks, Sample, SampleKind};
+use troupe_types::pd::{PdReply, PdRequest};
+
+/// What a node has reached on its way to being ready.
+#[derive(Default)]
+pub(super) struct Progress {
+    pub registered: AtomicBool,
+    pub bootstrapped: AtomicBool,
+    pub stopping: AtomicBool,
+}
+
+/// Time between two questions to PD while the node is not ready.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Registers with PD, then waits until the first Regions are made.
+pub(super) async fn become_ready(
+    env: Env,
+    pd: Arc<dyn PdCaller>,
+    register: PdRequest,
+    progress: Arc<Progress>,
+) {
+    let steps = [(register, &progress.registered), (PdRequest::Cluster, &progress.bootstrapped)];
+    for (request, reached) in steps {
+        while !reached.load(Ordering::Relaxed) {
+            match pd.call(request.clone(), env.now().after(Duration::from_secs(5))).await {
+                Ok(PdReply::Done) => reached.store(true, Ordering::Relaxed),
+                Ok(PdReply::Cluster(view)) if view.bootstrapped => {
+                    reached.store(true, Ordering::Relaxed);
+                }
+                Ok(_) => {}
+                Err(error) => tracing::info!(%error, "PD does not know this node yet"),
+            }
+            env.spawner.sleep(ASK_AGAIN).await;
+        }
+    }
+    tracing::info!("this node is a member of its cluster");
+}
+
+/// Checks of `/readyz`.
+pub(super) fn checks(stores: LocalStores, progress: Arc<Progress>) -> ReadyChecks {
+    Arc::new(move || {
+        let holds = |flag: &AtomicBool, why: &str| {
+            if flag.load(Ordering::Relaxed) { Ok(()) } else { Err(why.to_owned()) }
+        };
+        let leaderless = stores.iter().flat_map(|store| store.router.list()).filter(|(_, peer)| {
+            peer.view.delegate().is_none_or(|delegate| delegate.leader.is_none())
+        });
+        let regions = match leaderless.count() {
+            0 => Ok(()),
+            count => Err(format!("{count} replicas know no leader of their Region yet")),
+        };
+        let stopping = progress.stopping.load(Ordering::Relaxed);
+        vec![
+            ("placement-driver".to_owned(), holds(&progress.registered, "PD has not answered yet")),
+            (
+                "bootstrap".to_owned(),
+                holds(
+                    &progress.bootstrapped,
+                    "the first Regions are not made: more Stores must join",
+                ),
+            ),
+            ("regions".to_owned(), regions),
+            (
+                "running".to_owned(),
+                if stopping { Err("the node is stopping".to_owned()) } else { Ok(()) },
+            ),
+        ]
+    })
+}
+
+fn sample(
+    store: &str,
+    (name, help, kind): (&'static str, &'static str, SampleKind),
+    value: u64,
+) -> Sample {
+    #[expect(clippy::cast_precision_loss, reason = "a metric is a floating point number")]
+    let value = value as f64;
+    Sample { name, help, kind, labels: vec![("store", store.to_owned())], value }
+}
+
+/// Figures of the Stores for `/metrics`.
+pub(super) fn figures(stores: &LocalStores) -> Vec<Sample> {
+    let mut samples = Vec::new();
+    for store in stores.iter() {
+        let id = store.id.to_string();
+        let log = store.log.figures();
+        let now = store.env.now();
+        let peers = store.router.list();
+        let leaders = peers.iter().filter(|(_, peer)| peer.view.leads(now)).count() as u64;
+        let (counter, gauge) = (SampleKind::Counter, SampleKind::Gauge);
+        let commands = store.figures.commands.load(Ordering::Relaxed);
+        let batches = store.figures.batches.load(Ordering::Relaxed);
+        let reads = store.reads.load(Ordering::Relaxed);
+        let rows = [
+            (("troupe_raft_log_syncs_total", "Syncs of the Raft log.", counter), log.syncs),
+            (
+                ("troupe_raft_log_bytes_total", "Bytes written to the Raft log.", counter),
+                log.bytes_written,
+            ),
+            (
+                ("troupe_raft_log_entries_total", "Entries appended to the Raft log.", counter),
+                log.entries,
+            ),
+            (
+                ("troupe_raft_log_batches_total", "Batches appended to the Raft log.", counter),
+                log.batches,
+            ),
+            (("troupe_applied_commands_total", "Write commands applied.", counter), commands),
+            (("troupe_apply_batches_total", "Write batches of the engine.", counter), batches),
+            (("troupe_reads_total", "Reads served.", counter), reads),
+            (("troupe_replicas", "Replicas that take messages.", gauge), peers.len() as u64),
+            (("troupe_leaders", "Replicas that lead with a valid lease.", gauge), leaders),
+        ];
+        samples.extend(rows.into_iter().map(|(meta, value)| sample(&id, meta, value)));
+        for (name, value) in store.health.load().iter() {
+            let mut one = sample(
+                &id,
+                ("troupe_engine", "Figures of the key-value engine, by property.", gauge),
+                *value,
+            );
+            one.labels.push(("property", (*name).to_owned()));
+            samples.push(one);
+        }
+    }
+    samples
+}
