@@ -30,3 +30,6 @@ pub use messages::{
     StepAside, StoreUnreachable,
 };
 pub use spec::PeerSpec;
+
+#[cfg(test)]
+mod tests;

@@ -58,13 +58,17 @@ impl<W> RegionCore<W> {
         if member.is_none_or(|peer| peer.role != PeerRole::Voter) {
             return Some("the target is not a voter");
         }
-        self.lease.forfeit();
-        out.push(Output::Lease(Moment(0)));
-        self.node.transfer_leader(to.id.get());
+        self.hand_over(to, out);
         None
     }
 
-    pub(super) fn on_step_aside(&mut self) {
+    fn hand_over(&mut self, to: Peer, out: &mut Vec<Output<W>>) {
+        self.lease.forfeit();
+        out.push(Output::Lease(Moment(0)));
+        self.node.transfer_leader(to.id.get());
+    }
+
+    pub(super) fn on_step_aside(&mut self, out: &mut Vec<Output<W>>) {
         if !self.is_leader() {
             return;
         }
@@ -75,7 +79,6 @@ impl<W> RegionCore<W> {
             progress.filter(|p| p.recent_active).map_or(0, |p| p.matched)
         };
         let Some(target) = others.max_by_key(matched).copied() else { return };
-        self.lease.forfeit();
-        self.node.transfer_leader(target.id.get());
+        self.hand_over(target, out);
     }
 }

@@ -326,6 +326,8 @@ pub struct RegionCore<W> {
     started: Moment,
     /// Never voted nor appended: free to vote at once.
     is_newborn: bool,
+    /// Election time-out in ticks, and the term and role that it was drawn for.
+    election_ticks: usize,
     last_timeout_key: (u64, StateRole),
     lease: Lease,
     applied: LogIndex,
@@ -406,6 +408,7 @@ impl<W> RegionCore<W> {
             now,
             started: now,
             is_newborn,
+            election_ticks: election,
             last_timeout_key: (u64::MAX, StateRole::Follower),
             lease: Lease::default(),
             applied: state.applied,
@@ -460,7 +463,7 @@ impl<W> RegionCore<W> {
             Input::SnapshotSent { to, ok } => self.on_snapshot_sent(to, ok),
             Input::Unreachable { store } => self.on_unreachable(store),
             Input::CutLog { durable } => self.on_cut_log(durable, out),
-            Input::StepAside => self.on_step_aside(),
+            Input::StepAside => self.on_step_aside(out),
             Input::Expelled { epoch } => self.on_expelled(epoch, out),
             Input::Flush => self.on_flush(out),
         }
@@ -476,17 +479,16 @@ impl<W> RegionCore<W> {
         }
     }
 
-    /// The election time-out is drawn from this core's own seed after each reset of raft-rs's: its
-    /// own would come from the process's random source.
+    /// The election time-out is drawn from this core's own seed: raft-rs's own would come from the
+    /// process's random source. Set again each time, as raft-rs may have drawn one since.
     fn spread_elections(&mut self) {
         let key = (self.node.raft.term, self.node.raft.state);
-        if key == self.last_timeout_key {
-            return;
+        if key != self.last_timeout_key {
+            self.last_timeout_key = key;
+            let ticks = self.options.election_ticks + self.rng.next() % self.options.election_ticks;
+            self.election_ticks = usize::try_from(ticks).unwrap_or(usize::MAX);
         }
-        self.last_timeout_key = key;
-        let ticks = self.options.election_ticks + self.rng.next() % self.options.election_ticks;
-        let ticks = usize::try_from(ticks).unwrap_or(usize::MAX);
-        self.node.raft.set_randomized_election_timeout(ticks);
+        self.node.raft.set_randomized_election_timeout(self.election_ticks);
     }
 
     fn on_tick(&mut self) {
@@ -525,8 +527,12 @@ impl<W> RegionCore<W> {
         if is_vote_request(&message) && !self.may_vote() {
             return;
         }
-        // Reads are confirmed by contexts of the leader alone: see `read.rs`.
-        if matches!(message.get_msg_type(), MessageType::MsgReadIndex | MessageType::MsgPropose) {
+        // Reads are confirmed by contexts of the leader alone: see `read.rs`. A snapshot comes with
+        // its files, by another input.
+        if matches!(
+            message.get_msg_type(),
+            MessageType::MsgReadIndex | MessageType::MsgPropose | MessageType::MsgSnapshot
+        ) {
             return;
         }
         // A message that raft-rs refuses (unknown sender, older term) needs no answer.
@@ -560,7 +566,8 @@ impl<W> RegionCore<W> {
             let matched = self.node.raft.prs().iter().map(|(_, progress)| progress.matched).min();
             LogIndex(matched.unwrap_or(durable.get()))
         } else {
-            durable
+            // Only the leader knows what others lack, and this replica may lead next.
+            LogIndex(0)
         };
         let kept = LogIndex(durable.get().saturating_sub(self.options.log_keep_entries));
         let through = durable.min(slowest.max(kept));

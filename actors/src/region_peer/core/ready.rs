@@ -29,7 +29,7 @@ impl<W> RegionCore<W> {
         self.submit_reads();
         self.work_off(out);
         self.ask_for_snapshot(out);
-        self.drop_refused_snapshot(out);
+        self.drop_refused_snapshots(out);
         self.publish(out);
         self.report(out);
         let durable = LogIndex(self.node.raft.raft_log.persisted).min(self.applied);
@@ -108,7 +108,17 @@ impl<W> RegionCore<W> {
         }
         if let Some(last) = last {
             self.node.on_persist_ready(last);
-            self.on_log_durable();
+            self.note_applied();
+        }
+    }
+
+    /// Tells raft-rs what is applied. It takes no index that is not persisted: a snapshot is
+    /// applied first and persisted then.
+    pub(super) fn note_applied(&mut self) {
+        let log = &self.node.raft.raft_log;
+        let applied = self.applied.get();
+        if applied > log.applied && applied <= log.persisted.min(log.committed) {
+            self.node.advance_apply_to(applied);
         }
     }
 
@@ -148,7 +158,9 @@ impl<W> RegionCore<W> {
 
     pub(super) fn on_applied(&mut self, outcome: ApplyOutcome, out: &mut Vec<Output<W>>) {
         assert!(outcome.applied >= self.applied, "the applied index went back");
-        for applied in outcome.conf_changes {
+        // A snapshot that was accepted meanwhile holds these changes already, and later ones.
+        let is_overtaken = self.snapshots.installing.is_some();
+        for applied in outcome.conf_changes.into_iter().filter(|_| !is_overtaken) {
             let state = self.node.apply_conf_change(&applied.change);
             assert!(state.is_ok(), "a committed member change that raft-rs refuses: {state:?}");
             self.node.mut_store().set_region(applied.region);
@@ -156,7 +168,7 @@ impl<W> RegionCore<W> {
         }
         self.applied = outcome.applied;
         self.applied_term = outcome.applied_term;
-        self.node.advance_apply_to(outcome.applied.get());
+        self.note_applied();
         self.permit_reads(out);
         if outcome.halted {
             self.halt(out);

@@ -19,17 +19,15 @@ pub(super) struct Snapshots<W> {
     generating: bool,
     /// Made, not yet sent.
     made: Option<Files>,
-    /// Received, not yet accepted by raft-rs.
-    incoming: Option<Files>,
+    /// Received in this batch; raft-rs accepts one of them at most.
+    incoming: Vec<Files>,
     /// An accepted snapshot is being installed; outputs that wait for it.
     pub(super) installing: Option<Vec<Output<W>>>,
-    /// A snapshot was installed, and the log that starts behind it is not durable yet.
-    installed: Option<LogIndex>,
 }
 
 impl<W> Default for Snapshots<W> {
     fn default() -> Self {
-        Self { generating: false, made: None, incoming: None, installing: None, installed: None }
+        Self { generating: false, made: None, incoming: Vec::new(), installing: None }
     }
 }
 
@@ -90,9 +88,7 @@ impl<W> RegionCore<W> {
             out.push(Output::DiscardSnapshot(files.1));
             return;
         }
-        if let Some((_, folder)) = self.snapshots.incoming.replace(files) {
-            out.push(Output::DiscardSnapshot(folder));
-        }
+        self.snapshots.incoming.push(files);
         let _ = self.node.step(message);
     }
 
@@ -102,9 +98,12 @@ impl<W> RegionCore<W> {
         metadata: &SnapshotMetadata,
         out: &mut Vec<Output<W>>,
     ) -> Option<(LogIndex, Term)> {
-        let incoming = self.snapshots.incoming.take();
-        let files = incoming.filter(|(manifest, _)| manifest.index.get() == metadata.index);
-        let (manifest, folder) = files.expect("invariant: raft-rs accepts what was received");
+        let is_it = |(manifest, _): &Files| {
+            (manifest.index.get(), manifest.term.get()) == (metadata.index, metadata.term)
+        };
+        let at = self.snapshots.incoming.iter().position(is_it);
+        let at = at.expect("invariant: raft-rs accepts what was received");
+        let (manifest, folder) = self.snapshots.incoming.swap_remove(at);
         assert!(manifest.index >= self.applied, "a snapshot of what is applied already");
         let lost = self.proposals.on_snapshot(manifest.index);
         let error = RegionError::OutcomeUnknown { why: UnknownReason::Snapshot };
@@ -116,11 +115,10 @@ impl<W> RegionCore<W> {
         Some(start)
     }
 
-    /// A received snapshot that raft-rs did not want.
-    pub(super) fn drop_refused_snapshot(&mut self, out: &mut Vec<Output<W>>) {
-        if let Some((_, folder)) = self.snapshots.incoming.take() {
-            out.push(Output::DiscardSnapshot(folder));
-        }
+    /// Received snapshots that raft-rs did not want.
+    pub(super) fn drop_refused_snapshots(&mut self, out: &mut Vec<Output<W>>) {
+        let refused = std::mem::take(&mut self.snapshots.incoming);
+        out.extend(refused.into_iter().map(|(_, folder)| Output::DiscardSnapshot(folder)));
     }
 
     pub(super) fn on_snapshot_installed(
@@ -133,16 +131,8 @@ impl<W> RegionCore<W> {
         out.extend(held.expect("invariant: one snapshot is installed at a time"));
         self.applied = index;
         self.applied_term = term;
-        self.snapshots.installed = Some(index);
+        self.note_applied();
         self.permit_reads(out);
         self.strangers.clear();
-    }
-
-    /// raft-rs counts as applied only what it knows to be durable, a snapshot too.
-    pub(super) fn on_log_durable(&mut self) {
-        let durable = self.node.raft.raft_log.persisted;
-        if let Some(index) = self.snapshots.installed.take_if(|index| index.get() <= durable) {
-            self.node.advance_apply_to(index.get());
-        }
     }
 }
