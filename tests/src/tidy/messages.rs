@@ -91,12 +91,10 @@ pub fn markdown(sources: &[Source]) -> String {
     let mut text = String::from(
         "# Messages\n\n\
          <!-- Made from the sources by the tests: make golden-update -->\n\n\
-         Every message between actors, by the actor that takes it. *Must*: always queued. \
-         *Droppable*: dropped and\n\
-         counted when the mailbox is full; the sender sends again. *Ask*: a request, refused when \
-         the mailbox is full\n\
-         and dropped unseen once its deadline passed. The whole contract is \
-         [SEMANTICS.md](SEMANTICS.md).\n",
+         Every message between actors, by the actor that takes it. *Must*: always queued.\n\
+         *Droppable*: dropped and counted when the mailbox is full; the sender sends again.\n\
+         *Ask*: a request, refused when the mailbox is full, and not handled once its deadline\n\
+         passed. The whole contract is [SEMANTICS.md](SEMANTICS.md).\n",
     );
     for (name, actor) in actors(sources).0 {
         let ActorDoc { kind, path, messages } = actor;
@@ -201,7 +199,13 @@ fn described(doc: &str) -> (String, String) {
     };
     let end = [": ", ". "].iter().filter_map(|end| rest.find(end)).min();
     let what = end.map_or("", |end| &rest[end + 2..]);
-    (for_table(from), for_table(what))
+    (for_table(from), for_table(without_class(what)))
+}
+
+/// Text without the class of delivery in front: that has a column of its own.
+fn without_class(text: &str) -> &str {
+    let after = ["Must", "Droppable", "Ask"].iter().find_map(|class| text.strip_prefix(class));
+    after.and_then(|rest| rest.strip_prefix([':', ';', '.'])).map_or(text, str::trim_start)
 }
 
 /// Text for a cell of a table: links of rustdoc become code, and it begins with a capital letter.

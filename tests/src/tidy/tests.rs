@@ -175,7 +175,7 @@ fn messenger(doc: &str) -> Vec<Source> {
 
 #[test]
 fn a_message_is_read_from_its_sources() {
-    let sources = messenger("/// [`crate::Boss`] → Walker: walk a | b.\n/// Idempotent.");
+    let sources = messenger("/// [`crate::Boss`] → Walker. Must: walk a | b.\n/// Idempotent.");
     assert_eq!(messages::problems(&sources), []);
     let markdown = messages::markdown(&sources);
     assert!(markdown.contains("## Walker\n\nKind `walker`, in `a/src/walker.rs`."), "{markdown}");
@@ -189,6 +189,7 @@ fn a_message_without_sender_meaning_or_receiver_is_found() {
     assert_eq!(problems("/// Boss → Walker: go."), 0);
     assert_eq!(problems("/// Go."), 1);
     assert_eq!(problems("/// Boss → Walker."), 1);
+    assert_eq!(problems("/// Boss → Walker. Must."), 1);
     assert_eq!(problems(""), 2);
     let mut deaf = messenger("/// Boss → Walker: go.");
     deaf[0].text = deaf[0].text.replace("impl On<Go>", "impl On<Come>");
