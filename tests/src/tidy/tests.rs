@@ -194,7 +194,7 @@ fn a_message_without_sender_meaning_or_receiver_is_found() {
     let mut deaf = messenger("/// Boss → Walker: go.");
     deaf[0].text = deaf[0].text.replace("impl On<Go>", "impl On<Come>");
     let found = messages::problems(&deaf);
-    assert_eq!(lines(&found), [10]);
+    assert_eq!(lines(&found), [9]);
     assert!(found[0].problem.contains("no actor takes it"), "{}", found[0]);
 }
 
