@@ -103,9 +103,9 @@ pub(super) fn pd(config: &Config) -> PdOptions {
 
 pub(super) fn rocks(config: &Config) -> RocksOptions {
     RocksOptions {
-        block_cache_bytes: config.storage.block_cache.as_usize(),
-        write_buffer_bytes: config.storage.write_buffer.as_usize(),
-        max_background_jobs: config.storage.background_jobs,
+        block_cache_bytes: config.storage.block_cache.bytes(),
+        write_buffer_bytes: config.storage.write_buffer.bytes(),
+        max_background_jobs: u16::try_from(config.storage.background_jobs).unwrap_or(u16::MAX),
         ..RocksOptions::default()
     }
 }
