@@ -202,6 +202,9 @@ pub enum RegionInstruction {
     Do(crate::request::AdminCommand),
 }
 
+/// A Store as its node tells PD: id, identity, labels.
+pub type StoreRegistration = (StoreId, u64, Vec<(String, String)>);
+
 /// A question or command to PD.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PdRequest {
@@ -217,8 +220,8 @@ pub enum PdRequest {
     Register {
         /// The node.
         node: NodeInfo,
-        /// Its Stores: id, identity, labels.
-        stores: Vec<(StoreId, u64, Vec<(String, String)>)>,
+        /// Its Stores.
+        stores: Vec<StoreRegistration>,
     },
     /// Answered [`PdReply::Ids`]: `count` numbers that were never given before.
     AllocateIds {

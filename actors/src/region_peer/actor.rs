@@ -231,8 +231,8 @@ impl RegionPeer {
 }
 
 fn for_apply(entry: CommittedEntry<Waiter>) -> CommittedEntry<crate::apply::executor::Waiter> {
-    let waiters = entry.waiters.into_iter().filter_map(|waiter| match waiter {
-        Waiter::Result(reply) => Some(reply),
+    let waiters = entry.waiters.into_iter().map(|waiter| match waiter {
+        Waiter::Result(reply) => reply,
         Waiter::Permit(_) => unreachable!("only writes wait for entries"),
     });
     CommittedEntry { waiters: waiters.collect(), entry: entry.entry }

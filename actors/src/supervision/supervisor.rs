@@ -1,11 +1,12 @@
 //! Starts a child, watches its life, restarts it, and gives up when it crashes too often.
 use super::core::{Decision, Policy, RestartPolicy};
-use super::life::{Exit, Life};
+use super::life::{Exit, Life, panic_message};
 use crate::cell::{Acts, Cell, Mailbox};
 use crate::env::Env;
 use crate::registry::{ActorEntry, ActorId, ActorState, RestartRecord};
 use actix::{AsyncContext, Context};
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -115,7 +116,12 @@ async fn lives<S: ChildSpec>(
         entry.set_state(ActorState::Starting);
         let generation = entry.next_generation();
         spec.settled().await;
-        let actor = match spec.build(generation) {
+        let built = catch_unwind(AssertUnwindSafe(|| spec.build(generation)));
+        let built = built.unwrap_or_else(|panic| {
+            let why = panic_message(panic.as_ref());
+            Err(StartFailure { name: entry.name.clone(), why })
+        });
+        let actor = match built {
             Ok(actor) => actor,
             Err(failure) => {
                 record(&env, &entry, "quarantine", &failure.why);
