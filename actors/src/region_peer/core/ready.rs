@@ -108,6 +108,7 @@ impl<W> RegionCore<W> {
         }
         if let Some(last) = last {
             self.node.on_persist_ready(last);
+            self.on_log_durable();
         }
     }
 

@@ -23,11 +23,13 @@ pub(super) struct Snapshots<W> {
     incoming: Option<Files>,
     /// An accepted snapshot is being installed; outputs that wait for it.
     pub(super) installing: Option<Vec<Output<W>>>,
+    /// A snapshot was installed, and the log that starts behind it is not durable yet.
+    installed: Option<LogIndex>,
 }
 
 impl<W> Default for Snapshots<W> {
     fn default() -> Self {
-        Self { generating: false, made: None, incoming: None, installing: None }
+        Self { generating: false, made: None, incoming: None, installing: None, installed: None }
     }
 }
 
@@ -131,8 +133,16 @@ impl<W> RegionCore<W> {
         out.extend(held.expect("invariant: one snapshot is installed at a time"));
         self.applied = index;
         self.applied_term = term;
-        self.node.advance_apply_to(index.get());
+        self.snapshots.installed = Some(index);
         self.permit_reads(out);
         self.strangers.clear();
+    }
+
+    /// raft-rs counts as applied only what it knows to be durable, a snapshot too.
+    pub(super) fn on_log_durable(&mut self) {
+        let durable = self.node.raft.raft_log.persisted;
+        if let Some(index) = self.snapshots.installed.take_if(|index| index.get() <= durable) {
+            self.node.advance_apply_to(index.get());
+        }
     }
 }
