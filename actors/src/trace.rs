@@ -7,6 +7,7 @@ use crate::registry::ActorId;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::future::Future;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use troupe_types::{Moment, TraceTags, UnixMillis};
@@ -154,4 +155,13 @@ pub fn with<T>(current: Current, act: impl FnOnce() -> T) -> T {
 pub fn with_tags<T>(tags: TraceTags, act: impl FnOnce() -> T) -> T {
     let actor = CURRENT.with(|current| current.borrow().actor);
     with(Current { actor, tags }, act)
+}
+
+/// Polls `future` for these traces, wherever it is polled.
+pub async fn scoped<F: Future>(tags: TraceTags, future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    if tags.is_empty() {
+        return future.await;
+    }
+    std::future::poll_fn(|cx| with_tags(tags.clone(), || future.as_mut().poll(cx))).await
 }

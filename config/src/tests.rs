@@ -175,7 +175,7 @@ const BROKEN: &[Broken] = &[
     ("actors.backoff-max", |c| c.actors.backoff_max = Duration::from_millis(1)),
     ("actors.storm-min", |c| c.actors.storm_min = 1),
     ("pd.store-silent-after", |c| c.pd.store_silent_after = Duration::from_secs(15)),
-    ("pd.tso-update", |c| c.pd.tso_update = Duration::from_secs(2)),
+    ("pd.tso-window", |c| c.pd.tso_window = Duration::ZERO),
     ("http.workers", |c| c.http.workers = 0),
     ("http.allowed-hosts", |c| c.http.allowed_hosts.push("http://x".into())),
 ];

@@ -52,7 +52,7 @@ impl Message for InstallSnapshot {
     const DELIVERY: Delivery = Delivery::Must;
 }
 
-/// Store → Apply: the replica ended; remove its data.
+/// RegionPeer → Apply: the replica left its group; remove its data.
 #[derive(Debug)]
 pub struct DestroyData {
     /// Which Region.

@@ -37,7 +37,7 @@ impl RegionService for LocalStores {
         let Some(store) = self.get(request.store).cloned() else {
             return Box::pin(async { Err(RegionError::WrongRecipient) });
         };
-        Box::pin(async move {
+        let served = async move {
             let RegionRequest { target, body, .. } = request;
             match body {
                 RegionBody::Read { command, consistency } => {
@@ -61,7 +61,8 @@ impl RegionService for LocalStores {
                 }
                 RegionBody::Release => store.release(target, deadline).await,
             }
-        })
+        };
+        Box::pin(trace::scoped(trace::current().tags, served))
     }
 }
 

@@ -200,6 +200,9 @@ async fn until_stopped(stopped: &mut watch::Receiver<bool>) {
 }
 
 fn record(env: &Env, entry: &ActorEntry, verdict: &'static str, panic: &str) {
+    // A panic's text may quote a key.
+    let panic = troupe_storage::failure::redact(panic);
+    let panic = panic.as_str();
     tracing::error!(
         actor = %entry.name, kind = entry.kind, generation = %entry.generation(), verdict,
         panic, "an actor crashed"

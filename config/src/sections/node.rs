@@ -79,8 +79,6 @@ section! {
         /// `human`: text for people. `json`: an object a line. `auto`: human on a terminal, JSON
         /// otherwise.
         format: LogFormat = LogFormat::Auto,
-        /// Write users' keys into logs. Without it a log holds no user data.
-        keys: bool = false,
     }
 }
 

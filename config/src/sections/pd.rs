@@ -21,8 +21,5 @@ section! {
         /// A change of a Region that is not done after so long is given up.
         #[serde(with = "crate::units::duration")]
         operator_timeout: Duration = Duration::from_secs(600),
-        /// How often the timestamp oracle follows the clock. 1ms to a third of `tso-window`.
-        #[serde(with = "crate::units::duration")]
-        tso_update: Duration = Duration::from_millis(50),
     }
 }

@@ -21,8 +21,6 @@ section! {
         /// in front of it can be cut.
         #[serde(with = "crate::units::duration")]
         flush_interval: Duration = Duration::from_secs(60),
-        /// Space on the disk that writes must leave free; below it they are refused. 0: none.
-        reserve_bytes: ByteSize = ByteSize(0),
     }
 }
 

@@ -143,8 +143,8 @@ pub const OPERATIONS: &[Operation] = &[
         path: "/v1/regions/{id}/quarantine/release",
         name: "region_release",
         summary: "Take a replica back into service",
-        about: "Starts a replica again that crashed too often, or could not apply an entry. If \
-                what made it crash is still there it will be back in quarantine soon.",
+        about: "Starts a replica again that crashed too often. If what made it crash is still there \
+                it will be back in quarantine soon.",
         params: &[REGION],
         replies: &[Reply {
             status: 200,

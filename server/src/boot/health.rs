@@ -6,6 +6,7 @@ use troupe_actors::env::Env;
 use troupe_actors::node::PdCaller;
 use troupe_actors::store::inbox::LocalStores;
 use troupe_http_api::{ReadyChecks, Sample, SampleKind};
+use troupe_types::KeyRange;
 use troupe_types::pd::{PdReply, PdRequest};
 
 /// What a node has reached on its way to being ready.
@@ -13,13 +14,18 @@ use troupe_types::pd::{PdReply, PdRequest};
 pub(super) struct Progress {
     pub registered: AtomicBool,
     pub bootstrapped: AtomicBool,
+    /// Every Region was seen with a leader.
+    pub led: AtomicBool,
     pub stopping: AtomicBool,
 }
+
+/// Regions whose leaders are waited for; PD answers at most so many at once.
+const FIRST_REGIONS: u32 = 1000;
 
 /// Time between two questions to PD while the node is not ready.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
-/// Registers with PD, then waits until the first Regions are made.
+/// Registers with PD, then waits until the first Regions are made and lead.
 pub(super) async fn become_ready(
     env: Env,
     pd: Arc<dyn PdCaller>,
@@ -39,6 +45,17 @@ pub(super) async fn become_ready(
             }
             env.spawner.sleep(ASK_AGAIN).await;
         }
+    }
+    while !progress.led.load(Ordering::Relaxed) {
+        let range = KeyRange::raw_space();
+        let request = PdRequest::Regions { range, limit: FIRST_REGIONS };
+        if let Ok(PdReply::Routes(routes)) =
+            pd.call(request, env.now().after(Duration::from_secs(5))).await
+        {
+            let all_lead = routes.iter().all(|route| route.leader.is_some());
+            progress.led.store(all_lead && !routes.is_empty(), Ordering::Relaxed);
+        }
+        env.spawner.sleep(ASK_AGAIN).await;
     }
     tracing::info!("this node is a member of its cluster");
 }
@@ -65,6 +82,10 @@ pub(super) fn checks(stores: LocalStores, progress: Arc<Progress>) -> ReadyCheck
                     &progress.bootstrapped,
                     "the first Regions are not made: more Stores must join",
                 ),
+            ),
+            (
+                "leaders".to_owned(),
+                holds(&progress.led, "PD has not seen a leader of each Region yet"),
             ),
             ("regions".to_owned(), regions),
             (

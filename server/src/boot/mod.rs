@@ -110,8 +110,11 @@ pub fn run(config: Config) -> ExitCode {
     let result = actix_rt::System::new().block_on(async move {
         let listeners = listen(&config)?;
         let http = config.node.reachable_http().to_owned();
+        let marks = config.node.data.first().cloned();
         let node = Node::start(env, Arc::new(config), listeners).await?;
         tracing::info!(url = %format!("http://{http}"), "listening");
+        let forget = clear_marks_when_healthy(marks, node.env.clone());
+        actix_rt::spawn(forget);
         until_told_to_stop().await;
         tracing::info!("stopping: leaders move away (once more to force)");
         tokio::select! {
@@ -136,6 +139,16 @@ pub fn run(config: Config) -> ExitCode {
                 | BootError::DiesAgainAndAgain { .. } => ExitCode::FAILURE,
             }
         }
+    }
+}
+
+/// A node that has run for as long as fatal ends count has left them behind.
+async fn clear_marks_when_healthy(folder: Option<PathBuf>, env: Env) {
+    env.spawner.sleep(Duration::from_millis(failure::WINDOW_MS)).await;
+    if let Some(folder) = folder
+        && let Err(error) = failure::clear_marks(&folder)
+    {
+        tracing::warn!(%error, "the mark of earlier failures stays");
     }
 }
 
