@@ -155,3 +155,6 @@ pub fn with_tags<T>(tags: TraceTags, act: impl FnOnce() -> T) -> T {
     let actor = CURRENT.with(|current| current.borrow().actor);
     with(Current { actor, tags }, act)
 }
+
+#[cfg(test)]
+mod tests;
