@@ -180,12 +180,12 @@ fn a_log_that_a_snapshot_has_overtaken_begins_anew() {
     let same_vote = |disks: &Disks| disks.log(6..=12, 6, state(8, 103, 12));
     let none = |_: &Disks| {};
     // (what the log holds, term and vote behind the recovery)
-    let table: [(&dyn Fn(&Disks), (u64, u64)); 5] = [
-        (&ends_before, (8, 0)),
-        (&other_term, (8, 0)),
-        (&newer_vote, (9, 103)),
-        (&same_vote, (8, 103)),
-        (&none, (8, 0)),
+    let table: [(fn(&Disks), (u64, u64)); 5] = [
+        (ends_before, (8, 0)),
+        (other_term, (8, 0)),
+        (newer_vote, (9, 103)),
+        (same_vote, (8, 103)),
+        (none, (8, 0)),
     ];
     for (fill, (term, vote)) in table {
         let disks = Disks::new();
