@@ -240,3 +240,6 @@ impl Registry {
         self.restarts.lock().map(|all| all.iter().cloned().collect()).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests;

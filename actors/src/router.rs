@@ -124,3 +124,6 @@ impl Router {
         all
     }
 }
+
+#[cfg(test)]
+mod tests;

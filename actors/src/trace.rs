@@ -165,3 +165,6 @@ pub async fn scoped<F: Future>(tags: TraceTags, future: F) -> F::Output {
     }
     std::future::poll_fn(|cx| with_tags(tags.clone(), || future.as_mut().poll(cx))).await
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,3 +23,6 @@ pub mod core;
 pub mod executor;
 
 pub use actor::{AdoptRegion, Apply, ApplyCommitted, DestroyData, FenceApply, InstallSnapshot};
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use actix::Addr;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use troupe_types::{Moment, TraceTags};
+use troupe_types::{Generation, Moment, TraceTags};
 
 /// What travels with each message.
 #[derive(Clone, Debug)]
@@ -54,6 +54,8 @@ pub enum Refused {
 struct Inner<A: Acts> {
     addr: Addr<Cell<A>>,
     entry: Arc<ActorEntry>,
+    /// The life behind `addr`; `entry` goes on to the next one.
+    generation: Generation,
     env: crate::env::Env,
 }
 
@@ -68,7 +70,8 @@ impl<A: Acts> Clone for Mailbox<A> {
 
 impl<A: Acts> Mailbox<A> {
     pub(crate) fn new(addr: Addr<Cell<A>>, entry: Arc<ActorEntry>, env: crate::env::Env) -> Self {
-        Self(Arc::new(Inner { addr, entry, env }))
+        let generation = entry.generation();
+        Self(Arc::new(Inner { addr, entry, generation, env }))
     }
 
     /// The registry's entry of the actor.
@@ -96,9 +99,10 @@ impl<A: Acts> Mailbox<A> {
     where
         A: On<M>,
     {
-        let Inner { addr, entry, env } = &*self.0;
+        let Inner { addr, entry, generation, env } = &*self.0;
         let bytes = message.bytes();
-        if let Err(refused) = admit::<M>(entry, env, bytes) {
+        let admitted = check_alive(entry, *generation).and_then(|()| admit::<M>(entry, env, bytes));
+        if let Err(refused) = admitted {
             return Err((refused, message));
         }
         let current = trace::current();
@@ -125,18 +129,24 @@ impl<A: Acts> Mailbox<A> {
     }
 }
 
+/// Does the life `generation` still run?
+fn check_alive(entry: &ActorEntry, generation: Generation) -> Result<(), Refused> {
+    let runs = match entry.state() {
+        ActorState::Running | ActorState::Starting => entry.generation() == generation,
+        ActorState::BackingOff | ActorState::Quarantined | ActorState::Stopped => false,
+    };
+    if runs {
+        return Ok(());
+    }
+    entry.dropped.fetch_add(1, Ordering::Relaxed);
+    Err(Refused::Down { kind: entry.kind })
+}
+
 fn admit<M: Message>(
     entry: &ActorEntry,
     env: &crate::env::Env,
     bytes: usize,
 ) -> Result<(), Refused> {
-    match entry.state() {
-        ActorState::Running | ActorState::Starting => {}
-        ActorState::BackingOff | ActorState::Quarantined | ActorState::Stopped => {
-            entry.dropped.fetch_add(1, Ordering::Relaxed);
-            return Err(Refused::Down { kind: entry.kind });
-        }
-    }
     let depth = entry.depth.load(Ordering::Relaxed);
     let held = entry.bytes.load(Ordering::Relaxed);
     let full = depth >= env.cells.mailbox_messages || held + bytes > env.cells.mailbox_bytes;

@@ -105,3 +105,6 @@ impl<T> ReplyTo<T> {
         self.0.is_closed()
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -25,7 +25,7 @@ pub enum Input<F> {
     Append(Append),
     /// Forget entries of a Region up to an index.
     Compact(RegionId, LogIndex),
-    /// Forget all of a Region, once its writes are done.
+    /// Forget all of a Region, also what is queued of it.
     Forget(RegionId),
     /// Say when nothing of a Region is queued or under way any more.
     Fence(RegionId, F),
@@ -113,7 +113,12 @@ impl<F> LogWriterCore<F> {
                 let furthest = self.compact.entry(region).or_default();
                 *furthest = through.max(*furthest);
             }
-            Input::Forget(region) => self.forget.push(region),
+            Input::Forget(region) => {
+                // What its last replica had queued is lost with it: lazy work comes first in a round.
+                self.queued.retain(|append| append.region != region);
+                self.compact.remove(&region);
+                self.forget.push(region);
+            }
             Input::Fence(region, waiter) => self.fences.push((region, waiter)),
             Input::Done => self.on_done(out),
             Input::DiskFull(batch) => {

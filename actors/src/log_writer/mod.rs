@@ -18,3 +18,6 @@ mod actor;
 pub mod core;
 
 pub use actor::{AppendEntries, CompactLog, FenceLog, ForgetLog, LogWriter};
+
+#[cfg(test)]
+mod tests;

@@ -34,3 +34,6 @@ pub use start::{
     Found, StoreDisks, StoreHandle, StoreOptions, StoreParts, StoreSetup, find_replicas,
     found_system_region, start,
 };
+
+#[cfg(test)]
+mod tests;

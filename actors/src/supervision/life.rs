@@ -1,6 +1,6 @@
 //! One life of an actor: polls its context and catches a panic. The only catch around an actor.
 use crate::cell::{Acts, Cell};
-use actix::Context;
+use actix::{ActorContext, Context};
 use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -32,18 +32,25 @@ impl<A: Acts, F: FnMut()> Life<A, F> {
 
     fn crashed(&mut self, payload: &(dyn Any + Send)) -> Exit {
         (self.fence)();
-        if let Some(future) = &mut self.future {
-            use actix::ActorContext;
-            // Terminated, so that dropping it neither calls the actor's stop hooks nor runs queued
-            // messages on the broken struct.
-            future.ctx().terminate();
-        }
-        let dropped = catch_unwind(AssertUnwindSafe(|| drop(self.future.take())));
-        if dropped.is_err() {
+        self.end();
+        Exit::Panicked(panic_message(payload))
+    }
+
+    fn end(&mut self) {
+        let Some(mut future) = self.future.take() else { return };
+        // Terminated, so that dropping it neither starts the actor, nor calls its stop hooks, nor
+        // runs queued messages on a broken struct.
+        future.ctx().terminate();
+        if catch_unwind(AssertUnwindSafe(|| drop(future))).is_err() {
             // The state behind a panicking Drop is anyone's guess.
             std::process::abort();
         }
-        Exit::Panicked(panic_message(payload))
+    }
+}
+
+impl<A: Acts, F: FnMut()> Drop for Life<A, F> {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

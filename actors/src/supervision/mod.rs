@@ -27,3 +27,6 @@ pub mod supervisor;
 
 pub use core::{Policy, RestartPolicy, StormMeter};
 pub use supervisor::{ChildHandle, ChildSpec, StartFailure, Verdict, start_essential, supervise};
+
+#[cfg(test)]
+mod tests;
