@@ -258,10 +258,15 @@ pub(super) fn raft_line(envelope: &RaftEnvelope) -> String {
         format!("{:?}", message.get_msg_type())
     };
     format!(
-        "r{} p{}→p{} {kind} term {} index {} entries {} commit {} crc {:08x}",
+        "r{} p{}→p{} {kind}{} term {} index {} entries {} commit {} crc {:08x}",
         envelope.region,
         envelope.from.id,
         envelope.to.id,
+        if message.reject {
+            format!(" refused, has {}", message.reject_hint)
+        } else {
+            String::new()
+        },
         message.term,
         message.index,
         message.entries.len(),
