@@ -5,7 +5,8 @@ use crate::trace::TraceRing;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use tokio::sync::watch;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::Notify;
 use troupe_types::{Moment, RegionId, UnixMillis};
 
 /// The time.
@@ -139,32 +140,40 @@ pub struct Env {
 }
 
 /// The power switch of a node's actors. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Power(Arc<watch::Sender<bool>>);
+///
+/// Not a `watch` channel: that wakes those who wait in an order of its own chance, and a crash in the
+/// simulator must look the same each time.
+#[derive(Clone, Debug, Default)]
+pub struct Power(Arc<Switch>);
 
-impl Default for Power {
-    fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(true)))
-    }
+#[derive(Debug, Default)]
+struct Switch {
+    is_cut: AtomicBool,
+    told: Notify,
 }
 
 impl Power {
     /// Ends all actors: no further message is handled.
     pub fn cut(&self) {
-        self.0.send_replace(false);
+        self.0.is_cut.store(true, Ordering::SeqCst);
+        self.0.told.notify_waiters();
     }
 
     /// Is it still on?
     #[must_use]
     pub fn is_on(&self) -> bool {
-        *self.0.borrow()
+        !self.0.is_cut.load(Ordering::SeqCst)
     }
 
     /// Completes when it is cut.
     pub fn until_cut(&self) -> impl Future<Output = ()> + use<> {
-        let mut power = self.0.subscribe();
+        let switch = self.0.clone();
         async move {
-            let _ = power.wait_for(|is_on| !is_on).await;
+            // Listens before it looks: a cut in between is heard.
+            let told = switch.told.notified();
+            if !switch.is_cut.load(Ordering::SeqCst) {
+                told.await;
+            }
         }
     }
 }

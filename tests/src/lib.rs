@@ -1,2 +1,4 @@
 //! What the suites in `tests/tests/` share.
+pub mod sim;
 pub mod tidy;
+pub mod workload;

@@ -390,7 +390,10 @@ impl<W> RegionCore<W> {
             max_inflight_msgs: options.max_inflight_messages,
             check_quorum: true,
             pre_vote: true,
-            batch_append: true,
+            // raft-rs 0.7 would also put entries that are sent again behind a waiting append without
+            // entries, however far on that one is: the follower then acknowledges an entry that it
+            // does not have, and the leader commits it.
+            batch_append: false,
             skip_bcast_commit: true,
             max_uncommitted_size: options.max_uncommitted_bytes,
             max_committed_size_per_ready: options.max_message_bytes * 4,

@@ -1,0 +1,35 @@
+//! A whole cluster in one thread on paused time: the real cells and cores, with the memory twins of
+//! the disks, over a network and disks that misbehave. One seed decides everything.
+//!
+//! ```text
+//!              ┌────────────────────────── World: one seed ──────────────────────────┐
+//!  clients ───►│ node 1: KvService, PD, Store ─ memory engine, memory Raft log       │
+//!  (workload)  │ node 2: …            │ ▲                                            │
+//!  faults  ───►│ node 3: …            ▼ │  SimTransport                              │
+//!              │                  Net: one queue in virtual time                     │
+//!              └─ EventLog: a line an event, one hash ─ checkers at the end ─────────┘
+//! ```
+//! | file | subject |
+//! |---|---|
+//! | [`clock`] | a node's clocks: drift, steps of the wall clock |
+//! | [`env`] | a node's environment: seeded numbers, jobs in virtual time |
+//! | [`net`], [`transport`] | the network, and how a node sees it |
+//! | [`node`] | one node: started, crashed, started again on the same disks |
+//! | [`world`] | the cluster: founding, looking at it, comparing replicas |
+//! | [`clients`] | the workload against it |
+//! | [`faults`] | what goes wrong, from the seed |
+//! | [`run`] | one seed from start to verdict |
+//! | [`checkers`] | what must be true |
+//! | [`log`] | what happened, and its hash |
+#![allow(clippy::unwrap_used, reason = "this code runs in tests only: it may panic")]
+pub mod checkers;
+pub mod clients;
+pub mod clock;
+pub mod env;
+pub mod faults;
+pub mod log;
+pub mod net;
+pub mod node;
+pub mod run;
+pub mod transport;
+pub mod world;

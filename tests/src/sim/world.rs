@@ -1,0 +1,225 @@
+//! A simulated cluster: founded, looked at, compared.
+use super::checkers::order::Claim;
+use super::checkers::state::{self, Replica};
+use super::log::EventLog;
+use super::net::{Net, millis};
+use super::node::{Life, Plan, SimNode};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use troupe_actors::env::{Clock, Rngs};
+use troupe_actors::kv_service::{CallOptions, KvService};
+use troupe_actors::real_env::SeededRngs;
+use troupe_storage::engine::KvEngine;
+use troupe_types::key::raw_key;
+use troupe_types::pd::{PdReply, PdRequest};
+use troupe_types::request::Consistency;
+use troupe_types::{Key, KeyRange, NodeId, PeerRole, RegionId, SYSTEM_REGION, StoreId, TraceTags};
+
+/// Longest virtual time until a new cluster serves.
+const FOUNDING: Duration = Duration::from_secs(120);
+
+/// The cluster. Lives inside one run of [`simulate`].
+pub struct World {
+    /// What happened.
+    pub log: Arc<EventLog>,
+    /// The network.
+    pub net: Net,
+    /// What the world was made from.
+    pub plan: Plan,
+    /// Sources of random numbers beside those of the nodes.
+    pub rngs: SeededRngs,
+    nodes: RefCell<BTreeMap<NodeId, SimNode>>,
+    _folder: tempfile::TempDir,
+}
+
+/// Runs `work` on one thread with paused time.
+pub fn simulate<T>(work: impl Future<Output = T>) -> T {
+    let runner = actix::System::with_tokio_rt(|| {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().start_paused(true).build().expect("a runtime starts")
+    });
+    runner.block_on(work)
+}
+
+impl World {
+    /// A world of nodes that are down and have empty disks.
+    #[must_use]
+    pub fn new(plan: Plan, is_printing: bool) -> Self {
+        let start = Instant::now();
+        let log = Arc::new(EventLog::new(start, is_printing));
+        let rngs = SeededRngs::new(plan.seed);
+        let ids = || (1..=u64::from(plan.nodes)).map(NodeId);
+        let homes = ids().map(|id| (StoreId(id.get()), id)).collect();
+        let net = Net::new(rngs.rng("network"), homes, log.clone());
+        let folder = tempfile::tempdir().expect("a folder for snapshots");
+        let node = |id: NodeId| {
+            let path = folder.path().join(format!("node-{id}"));
+            std::fs::create_dir_all(path.join("snap")).expect("a folder for snapshots");
+            (id, SimNode::new(id, &plan, &net, start, path))
+        };
+        let nodes = RefCell::new(ids().map(node).collect());
+        actix_rt::spawn(net.clone().run());
+        Self { log, net, plan, rngs, nodes, _folder: folder }
+    }
+
+    /// Node 1 founds, the others join; returns when all Regions serve with all their replicas.
+    pub async fn found(&self) {
+        for id in self.ids() {
+            if id == NodeId(1) {
+                self.with_node(id, |node| node.found());
+            } else {
+                let joining = self.with_node(id, |node| node.join());
+                joining.await;
+            }
+            self.start(id);
+        }
+        self.until("the cluster to be complete", FOUNDING, || self.is_complete()).await;
+    }
+
+    /// All nodes.
+    #[must_use]
+    pub fn ids(&self) -> Vec<NodeId> {
+        self.nodes.borrow().keys().copied().collect()
+    }
+
+    /// Nodes that are up.
+    #[must_use]
+    pub fn up(&self) -> Vec<NodeId> {
+        let nodes = self.nodes.borrow();
+        nodes.values().filter(|node| node.life.is_some()).map(|node| node.id).collect()
+    }
+
+    /// Calls `act` with a node.
+    pub fn with_node<T>(&self, id: NodeId, act: impl FnOnce(&mut SimNode) -> T) -> T {
+        act(self.nodes.borrow_mut().get_mut(&id).expect("a node of this world"))
+    }
+
+    /// Calls `act` with a node's present life; `None` if it is down.
+    pub fn with_life<T>(&self, id: NodeId, act: impl FnOnce(&Life) -> T) -> Option<T> {
+        self.nodes.borrow().get(&id).and_then(|node| node.life.as_ref()).map(act)
+    }
+
+    /// Commands of a node that is up.
+    #[must_use]
+    pub fn service(&self, id: NodeId) -> Option<KvService> {
+        self.with_life(id, |life| life.service.clone())
+    }
+
+    /// Starts a node that is down.
+    pub fn start(&self, id: NodeId) {
+        self.log.note(format_args!("node {id} starts"));
+        self.with_node(id, SimNode::start);
+    }
+
+    /// Crashes a node; its engine keeps the first `batches` of its buffered writes.
+    pub fn crash(&self, id: NodeId, batches: usize) {
+        self.log.note(format_args!("node {id} crashes, keeps {batches} buffered batches"));
+        self.with_node(id, |node| node.crash(batches));
+    }
+
+    /// Waits until `is_so`, which is looked at every few milliseconds.
+    pub async fn until<F: Future<Output = bool>>(
+        &self,
+        what: &str,
+        within: Duration,
+        is_so: impl Fn() -> F,
+    ) {
+        let deadline = Instant::now() + within;
+        while !is_so().await {
+            assert!(Instant::now() < deadline, "waited {within:?} of virtual time for {what}");
+            tokio::time::sleep(millis(20)).await;
+        }
+    }
+
+    /// Do all Regions serve, with a voter on each node?
+    async fn is_complete(&self) -> bool {
+        let Some(service) = self.service(NodeId(1)) else { return false };
+        let deadline = service.env().now().after(Duration::from_secs(2));
+        let range = KeyRange::raw_space();
+        let asked = service.pd(PdRequest::Regions { range, limit: 1000 }, deadline).await;
+        let Ok(PdReply::Routes(routes)) = asked else { return false };
+        let nodes = self.plan.nodes as usize;
+        let is_whole = |region: &troupe_types::Region| {
+            region.peers.iter().filter(|peer| peer.role == PeerRole::Voter).count() == nodes
+        };
+        if routes.len() != self.plan.regions as usize {
+            return false;
+        }
+        let options = self.options(&service, Duration::from_secs(2));
+        let system = service.status(SYSTEM_REGION, StoreId(1), &options).await;
+        let regions = routes.iter().map(|route| &route.region);
+        system.is_ok_and(|status| is_whole(&status.region))
+            && regions.into_iter().all(is_whole)
+            && self.all_have_leaders()
+    }
+
+    fn all_have_leaders(&self) -> bool {
+        let claims = self.claims();
+        let nodes = self.plan.nodes as usize;
+        let regions: std::collections::BTreeSet<RegionId> =
+            claims.iter().map(|claim| claim.region).collect();
+        regions.len() == self.plan.regions as usize + 1
+            && regions.iter().all(|region| {
+                let of_it: Vec<_> = claims.iter().filter(|c| c.region == *region).collect();
+                of_it.len() == nodes && of_it.iter().any(|claim| claim.has_lease)
+            })
+    }
+
+    /// Options of a call through `service` that waits for `patience`.
+    #[must_use]
+    pub fn options(&self, service: &KvService, patience: Duration) -> CallOptions {
+        CallOptions {
+            deadline: service.env().now().after(patience),
+            consistency: Consistency::Leader,
+            tags: TraceTags::NONE,
+        }
+    }
+
+    /// What all replicas say about themselves now.
+    #[must_use]
+    pub fn claims(&self) -> Vec<Claim> {
+        let nodes = self.nodes.borrow();
+        let lives = nodes.values().filter_map(|node| Some((node, node.life.as_ref()?)));
+        let claims = lives.flat_map(|(node, life)| {
+            let now = node.clock.now();
+            life.store.router.list().into_iter().filter_map(move |(region, handle)| {
+                let delegate = handle.view.delegate()?;
+                let leads = delegate.leader.is_some_and(|leader| leader.id == handle.peer.id);
+                let has_lease = handle.view.leads(now);
+                let (peer, store, term) = (handle.peer.id, node.store, delegate.term);
+                Some(Claim { region, peer, store, term, leads, has_lease })
+            })
+        });
+        claims.collect()
+    }
+
+    /// How all replicas with data stand, on nodes up or down.
+    #[must_use]
+    pub fn replicas(&self) -> BTreeMap<RegionId, Vec<Replica>> {
+        let nodes = self.nodes.borrow();
+        let engines: Vec<(StoreId, &dyn KvEngine)> =
+            nodes.values().map(|node| (node.store, &*node.engine as &dyn KvEngine)).collect();
+        state::replicas(&engines)
+    }
+
+    /// Stored key number `number` of a workload: spread over the first bytes of the key space, so
+    /// that neighbours lie in different Regions.
+    #[must_use]
+    pub fn key(number: u32) -> Key {
+        const FIRST_BYTES: [u8; 4] = [0x30, 0x41, 0x7a, 0xc3];
+        let first = FIRST_BYTES[number as usize % FIRST_BYTES.len()];
+        raw_key(0, &[&[first][..], format!("-{number}").as_bytes()].concat())
+    }
+
+    /// Ends all nodes, so that nothing of this world runs on.
+    pub async fn end(&self) {
+        for id in self.ids() {
+            self.with_node(id, |node| node.crash(0));
+        }
+        tokio::time::sleep(millis(10)).await;
+    }
+}
