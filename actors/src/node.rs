@@ -29,6 +29,15 @@ impl Directory {
         directory
     }
 
+    /// As PD's list, by node.
+    #[must_use]
+    pub fn to_list(&self) -> Vec<(NodeInfo, Vec<StoreId>)> {
+        let stores_of = |id: NodeId| {
+            self.stores.iter().filter(|(_, node)| **node == id).map(|(store, _)| *store).collect()
+        };
+        self.nodes.values().map(|node| (node.clone(), stores_of(node.id))).collect()
+    }
+
     /// The node that runs `store`.
     #[must_use]
     pub fn node_of(&self, store: StoreId) -> Option<&NodeInfo> {

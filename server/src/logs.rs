@@ -10,10 +10,14 @@ use troupe_config::{ConfigError, LogConfig, LogFormat};
 /// # Errors
 /// The level is not a filter.
 pub fn init(config: &LogConfig) -> Result<(), CliError> {
-    let filter = EnvFilter::try_new(&config.level).map_err(|error| ConfigError::BadValue {
-        origin: "configuration".to_owned(),
-        key: "log.level".to_owned(),
-        message: format!("`{}` is not a filter: {error}", config.level),
+    // Libraries tell only what matters, unless they are named.
+    let quiet = "raft_engine=warn,actix_server=warn,actix_http=warn,h2=warn,hyper=warn,tonic=warn";
+    let filter = EnvFilter::try_new(format!("{quiet},{}", config.level)).map_err(|error| {
+        ConfigError::BadValue {
+            origin: "configuration".to_owned(),
+            key: "log.level".to_owned(),
+            message: format!("`{}` is not a filter: {error}", config.level),
+        }
     })?;
     let terminal = std::io::stderr().is_terminal();
     let human = match config.format {

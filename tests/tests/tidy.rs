@@ -1,7 +1,7 @@
 //! The repository keeps its own rules. Guide: `tests/src/tidy/mod.rs`.
 use std::process::Command;
 use troupe_tests::tidy::source::{Source, root, sources, top_level_folders};
-use troupe_tests::tidy::{Finding, assert_none, manifest, rules, sizes};
+use troupe_tests::tidy::{Finding, assert_none, manifest, messages, rules, sizes};
 
 fn check(rule: fn(&Source) -> Vec<Finding>) {
     let all = sources(&root());
@@ -102,6 +102,24 @@ fn every_scenario_says_what_it_needs() {
 #[test]
 fn nothing_names_folders_of_one_machine() {
     check(rules::private_path);
+}
+
+#[test]
+fn every_message_is_described_and_taken() {
+    assert_none(&messages::problems(&sources(&root())));
+}
+
+#[test]
+fn the_list_of_messages_is_what_the_sources_say() {
+    let all = sources(&root());
+    let (path, expected) = (root().join("docs/MESSAGES.md"), messages::markdown(&all));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, &expected).expect("docs/MESSAGES.md can be written");
+    }
+    let rows = messages::actors(&all).0.values().map(|actor| actor.messages.len()).sum::<usize>();
+    assert!(rows > 30, "only {rows} messages were found: has the shape of their `impl` changed?");
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == expected, "docs/MESSAGES.md is stale: run `make golden-update`");
 }
 
 #[test]

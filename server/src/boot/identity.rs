@@ -1,6 +1,7 @@
 //! Who a node is: found on its disks, given by a cluster that it joins, or made with a new cluster.
 use super::BootError;
 use super::disks::{self, Disk};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use troupe_actors::env::Env;
 use troupe_actors::node::{PdCaller, SharedDirectory};
@@ -50,7 +51,7 @@ pub(super) fn from_disks(disks: &[Disk]) -> Result<Option<Membership>, BootError
         cluster: first.cluster,
         node: first.node,
         idents: known.into_iter().cloned().collect(),
-        directory: Vec::new(),
+        directory: remembered_directory(disks),
     }))
 }
 
@@ -215,39 +216,50 @@ async fn ask_cluster(client: &reqwest::Client, base: &str) -> Result<Vec<String>
     Ok(nodes.iter().filter_map(|node| node["grpc"].as_str().map(str::to_owned)).collect())
 }
 
-/// gRPC addresses to find PD by before the directory is known: a node that starts again asks those
-/// it was told to join, and those that its directory held when it last ran.
-pub(super) async fn known_addresses(disks: &[Disk], config: &Config) -> Vec<String> {
-    let mut known = Vec::new();
-    for disk in disks {
-        if let Ok(text) = std::fs::read_to_string(peers_file(disk)) {
-            known.extend(text.lines().map(str::to_owned));
-        }
-    }
-    if known.is_empty() && !config.cluster.join.is_empty() {
-        known = grpc_addresses(&config.cluster.join).await.unwrap_or_default();
-    }
-    known.sort();
-    known.dedup();
-    known
+/// Nodes and Stores as PD tells them.
+type DirectoryList = Vec<(NodeInfo, Vec<StoreId>)>;
+
+fn directory_file(folder: &Path) -> PathBuf {
+    folder.join("nodes.json")
 }
 
-fn peers_file(disk: &Disk) -> std::path::PathBuf {
-    disk.disks.folder.join("nodes")
+/// The cluster's nodes as this node last knew them. Without it, nodes that all start again at once
+/// would not find each other: PD tells where they are, and PD itself is spread over them.
+pub(super) fn remembered_directory(disks: &[Disk]) -> DirectoryList {
+    let Some(first) = disks.first() else { return Vec::new() };
+    let Ok(text) = std::fs::read_to_string(directory_file(&first.disks.folder)) else {
+        return Vec::new();
+    };
+    serde_json::from_str(&text).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the list of nodes does not read; PD will tell it again");
+        Vec::new()
+    })
 }
 
-/// Keeps the addresses of all nodes beside the first data directory's files, so that a node that
-/// starts again finds its cluster. A hint only: losing it costs nothing but the hint.
-pub(super) async fn remember_nodes(env: Env, folder: std::path::PathBuf, shared: SharedDirectory) {
-    let mut written = String::new();
+/// Keeps the directory in the first data directory, whenever it changes.
+pub(super) async fn remember_directory(env: Env, folder: PathBuf, shared: SharedDirectory) {
+    let mut written = None;
     loop {
         let directory = shared.load();
-        let lines: Vec<_> = directory.nodes.values().map(|n| n.grpc_address.clone()).collect();
-        let text = lines.join("\n");
-        if text != written && lines.len() > 1 && std::fs::write(folder.join("nodes"), &text).is_ok()
-        {
-            written = text;
+        if directory.nodes.len() > 1 && written.as_ref() != Some(&directory) {
+            let list = directory.to_list();
+            let text = serde_json::to_string(&list).expect("invariant: a directory is plain JSON");
+            let file = directory_file(&folder);
+            let aside = file.with_extension("new");
+            // Renamed into place, so that a crash leaves the old list or the new one.
+            match std::fs::write(&aside, text).and_then(|()| std::fs::rename(&aside, &file)) {
+                Ok(()) => written = Some(directory),
+                Err(error) => tracing::warn!(%error, "the list of nodes cannot be kept"),
+            }
         }
-        env.spawner.sleep(Duration::from_secs(1)).await;
+        env.spawner.sleep(Duration::from_millis(500)).await;
     }
+}
+
+/// gRPC addresses of the cluster that a node without directory was told to join.
+pub(super) async fn known_addresses(config: &Config) -> Vec<String> {
+    if config.cluster.join.is_empty() {
+        return Vec::new();
+    }
+    grpc_addresses(&config.cluster.join).await.unwrap_or_default()
 }

@@ -195,11 +195,12 @@ impl Node {
         wiring.directory.update(&directory);
         wiring.identity.set(membership.cluster, membership.node);
 
-        let bootstrap = identity::known_addresses(&opened, &config).await;
+        let bootstrap =
+            if directory.len() > 1 { Vec::new() } else { identity::known_addresses(&config).await };
         let client = PdClientParts { bootstrap, ..wiring.pd_client_parts() };
         let pd_caller: Arc<dyn PdCaller> = Arc::new(PdClient::new(client));
         if let Some(first) = opened.first() {
-            env.spawner.spawn_local(Box::pin(identity::remember_nodes(
+            env.spawner.spawn_local(Box::pin(identity::remember_directory(
                 env.clone(),
                 first.disks.folder.clone(),
                 wiring.directory.clone(),

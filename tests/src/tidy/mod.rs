@@ -5,10 +5,12 @@
 //! | [`source`] | finds files; blanks comments and strings so that rules look at code alone |
 //! | [`rules`] | one function a rule: sources in, findings out |
 //! | [`manifest`] | rules over `Cargo.toml` and `cargo metadata` |
+//! | [`messages`] | `docs/MESSAGES.md` from the sources |
 //! | [`sizes`] | sizes of files and functions: reported, never a gate |
 //!
 //! The rules run on this repository in `tests/tests/tidy.rs`, and on bad snippets in `tests.rs`.
 pub mod manifest;
+pub mod messages;
 pub mod rules;
 pub mod sizes;
 pub mod source;

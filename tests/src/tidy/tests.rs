@@ -1,6 +1,6 @@
 //! Each rule finds its bad snippet and leaves the good one alone.
 use super::source::{Source, blank_comments_and_strings};
-use super::{manifest, rules, sizes};
+use super::{manifest, messages, rules, sizes};
 use serde_json::json;
 
 fn lines(findings: &[super::Finding]) -> Vec<usize> {
@@ -160,4 +160,48 @@ fn functions_are_measured_from_signature_to_brace() {
     let found: Vec<_> = sizes::functions(&source).into_iter().map(|s| (s.what, s.lines)).collect();
     assert_eq!(found, [("a.rs:3 one".to_owned(), 3), ("a.rs:7 two".to_owned(), 5)]);
     assert_eq!(sizes::long_functions(&[source], 4).len(), 1);
+}
+
+/// An actor that takes `Go`, described by `doc`, and not `Stay`.
+fn messenger(doc: &str) -> Vec<Source> {
+    let text = format!(
+        "//! `impl Message for` in prose.\n{doc}\n#[derive(Debug)]\npub struct Go {{\n    /// A field.\n    a: u8,\n}}\n\n\
+         impl Message for Go {{\n    const NAME: &'static str = \"Gone\";\n    const DELIVERY: Delivery = Delivery::Must;\n}}\n\
+         impl Acts for Walker {{\n    const KIND: &'static str = \"walker\";\n}}\n\
+         impl On<Go> for Walker {{\n}}\n"
+    );
+    vec![Source::new("a/src/walker.rs", &text)]
+}
+
+#[test]
+fn a_message_is_read_from_its_sources() {
+    let sources = messenger("/// [`crate::Boss`] → Walker. Must: walk a | b.\n/// Idempotent.");
+    assert_eq!(messages::problems(&sources), []);
+    let markdown = messages::markdown(&sources);
+    assert!(markdown.contains("## Walker\n\nKind `walker`, in `a/src/walker.rs`."), "{markdown}");
+    let row = "| `Gone` | `Boss` | Must | Walk a \\| b. Idempotent. |";
+    assert!(markdown.contains(row), "{markdown}");
+}
+
+#[test]
+fn a_message_without_sender_meaning_or_receiver_is_found() {
+    let problems = |doc| messages::problems(&messenger(doc)).len();
+    assert_eq!(problems("/// Boss → Walker: go."), 0);
+    assert_eq!(problems("/// Go."), 1);
+    assert_eq!(problems("/// Boss → Walker."), 1);
+    assert_eq!(problems("/// Boss → Walker. Must."), 1);
+    assert_eq!(problems(""), 2);
+    let mut deaf = messenger("/// Boss → Walker: go.");
+    deaf[0].text = deaf[0].text.replace("impl On<Go>", "impl On<Come>");
+    let found = messages::problems(&deaf);
+    assert_eq!(lines(&found), [9]);
+    assert!(found[0].problem.contains("no actor takes it"), "{}", found[0]);
+}
+
+#[test]
+fn messages_of_tests_are_not_listed() {
+    let mut sources = messenger("");
+    sources[0].path = "a/src/walker/tests.rs".to_owned();
+    assert_eq!(messages::problems(&sources), []);
+    assert!(!messages::markdown(&sources).contains("Walker"));
 }

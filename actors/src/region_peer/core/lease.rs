@@ -45,6 +45,18 @@ impl Lease {
         self.until = Moment(0);
     }
 
+    /// Was it given up for the rest of the term?
+    #[must_use]
+    pub fn is_forfeited(&self) -> bool {
+        self.forfeited
+    }
+
+    /// Time left at `now`.
+    #[must_use]
+    pub fn left(&self, now: Moment) -> Duration {
+        self.until.since(now)
+    }
+
     /// Is it valid at `now`?
     #[must_use]
     pub fn is_valid(&self, now: Moment) -> bool {

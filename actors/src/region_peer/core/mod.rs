@@ -493,9 +493,19 @@ impl<W> RegionCore<W> {
 
     fn on_tick(&mut self) {
         self.node.tick();
-        if self.is_leader() && self.now.since(self.last_report) >= self.options.report_every {
+        if !self.is_leader() {
+            return;
+        }
+        if self.now.since(self.last_report) >= self.options.report_every {
             self.report_due = true;
         }
+        let transfer_failed = self.lease.is_forfeited() && self.node.raft.lead_transferee.is_none();
+        if transfer_failed && !self.halted {
+            // Its term has no lease any more (see `lease.rs`): a new term gives a new one.
+            self.node.raft.become_follower(self.node.raft.term, raft::INVALID_ID);
+            return;
+        }
+        self.renew_idle_lease();
     }
 
     fn on_message(

@@ -76,13 +76,25 @@ impl<W> RegionCore<W> {
         }
     }
 
+    /// Keeps the lease of a leader without traffic: a round of heartbeats, once half of it is over.
+    pub(super) fn renew_idle_lease(&mut self) {
+        let is_fresh = self.lease.left(self.now) >= self.options.lease_length() / 2;
+        let may_ask = self.node.raft.commit_to_current_term() && !self.lease.is_forfeited();
+        if may_ask && !is_fresh && self.reads.rounds.is_empty() {
+            self.start_round();
+        }
+    }
+
     /// Starts a round for the reads of this batch. A leader whose term has no commit yet does not
     /// know what is committed: its readers wait.
     pub(super) fn submit_reads(&mut self) {
         let may_ask = self.is_leader() && self.node.raft.commit_to_current_term();
-        if self.reads.unsent.is_empty() || !may_ask {
-            return;
+        if may_ask && !self.reads.unsent.is_empty() {
+            self.start_round();
         }
+    }
+
+    fn start_round(&mut self) {
         self.reads.last_number += 1;
         let round = Round {
             term: self.term(),

@@ -97,8 +97,7 @@ fn late_answers_of_an_earlier_round_confirm_nothing() {
         let context = packet.message.context.clone();
         packet.message.set_msg_type(MessageType::MsgReadIndex);
         packet.message.context = context.clone();
-        let mut entry = raft::eraftpb::Entry::default();
-        entry.data = context;
+        let entry = raft::eraftpb::Entry { data: context, ..Default::default() };
         packet.message.entries = vec![entry].into();
         cluster.give(1, packet.clone().input());
         packet.message.entries.clear();
