@@ -48,3 +48,6 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
         Some((&found, _)) => Err(CodecError::UnknownFormat { found }),
     }
 }
+
+#[cfg(test)]
+mod tests;

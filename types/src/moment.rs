@@ -27,3 +27,6 @@ impl Moment {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 }
+
+#[cfg(test)]
+mod tests;

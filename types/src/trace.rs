@@ -63,3 +63,6 @@ impl TraceTags {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

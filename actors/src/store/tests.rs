@@ -180,7 +180,8 @@ fn a_log_that_a_snapshot_has_overtaken_begins_anew() {
     let same_vote = |disks: &Disks| disks.log(6..=12, 6, state(8, 103, 12));
     let none = |_: &Disks| {};
     // (what the log holds, term and vote behind the recovery)
-    let table: [(fn(&Disks), (u64, u64)); 5] = [
+    type Fill = fn(&Disks);
+    let table: [(Fill, (u64, u64)); 5] = [
         (ends_before, (8, 0)),
         (other_term, (8, 0)),
         (newer_vote, (9, 103)),

@@ -116,15 +116,27 @@ async fn lives<S: ChildSpec>(
         entry.set_state(ActorState::Starting);
         let generation = entry.next_generation();
         spec.settled().await;
+<<<<<<< HEAD
         let panic = match built(&mut spec, generation) {
             Ok(Ok(actor)) => one_life(&env, &entry, &mut spec, actor, &mut stopped).await,
             Ok(Err(failure)) => {
+=======
+        let built = catch_unwind(AssertUnwindSafe(|| spec.build(generation)));
+        let built = built.unwrap_or_else(|panic| {
+            let why = panic_message(panic.as_ref());
+            Err(StartFailure { name: entry.name.clone(), why })
+        });
+        let actor = match built {
+            Ok(actor) => actor,
+            Err(failure) => {
+>>>>>>> h-unit
                 record(&env, &entry, "quarantine", &failure.why);
                 break Verdict::Quarantined { reason: failure.why };
             }
-            Err(panic) => Some(panic),
         };
-        let Some(panic) = panic else { break Verdict::Stopped };
+        let Some(panic) = one_life(&env, &entry, &mut spec, actor, &mut stopped).await else {
+            break Verdict::Stopped;
+        };
         entry.set_state(ActorState::BackingOff);
         match policy.on_crash(env.now(), jitter.next_u64()) {
             Decision::RestartAfter(wait) => {
@@ -151,15 +163,6 @@ async fn lives<S: ChildSpec>(
         Verdict::Quarantined { .. } => entry.set_state(ActorState::Quarantined),
     }
     spec.ended(&verdict);
-}
-
-/// The next life, or the message of the panic that building it ended with.
-fn built<S: ChildSpec>(
-    spec: &mut S,
-    generation: Generation,
-) -> Result<Result<S::Actor, StartFailure>, String> {
-    catch_unwind(AssertUnwindSafe(|| spec.build(generation)))
-        .map_err(|payload| panic_message(payload.as_ref()))
 }
 
 /// Runs one life; answers the panic's message, or `None` if it stopped.

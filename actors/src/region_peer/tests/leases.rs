@@ -88,15 +88,22 @@ fn a_transfer_ends_the_lease_for_the_rest_of_the_term() {
     cluster.loses = Box::new(|p| p.is(MessageType::MsgTimeoutNow));
     cluster.admin(1, AdminCommand::TransferLeader { to: voter(2) });
     assert_eq!(cluster.node(1).lease, Moment(0));
-    // The transfer fails, the leader stays; its order may still be under way.
-    cluster.tick(&[1], 12);
-    assert!(cluster.node(1).leads());
-    let written = cluster.write(1, put("b", "2"));
-    assert!(cluster.reply(1, written).unwrap().is_ok(), "it serves again");
     cluster.read(1);
     cluster.step(1, Input::Flush);
     cluster.settle();
+    cluster.write(1, put("b", "2"));
     assert_eq!(cluster.node(1).lease, Moment(0));
+    // The transfer fails; its order may still be under way. Only a new term gives a new lease.
+    let term = cluster.status(1).term;
+    cluster.tick(&[1], 12);
+    assert!(!cluster.node(1).leads());
+    assert_eq!(cluster.node(1).lease, Moment(0));
+    cluster.heal();
+    cluster.tick(&[1, 2, 3], 45);
+    let leader = (1..=3).find(|store| cluster.node(*store).leads()).expect("a leader");
+    cluster.write(leader, put("b", "3"));
+    let status = cluster.status(leader);
+    assert!(status.term > term && status.lease_valid);
 }
 
 /// The same for the hand-over of a node that stops. It ended the core's own lease, but told nobody:
