@@ -116,11 +116,6 @@ async fn lives<S: ChildSpec>(
         entry.set_state(ActorState::Starting);
         let generation = entry.next_generation();
         spec.settled().await;
-<<<<<<< HEAD
-        let panic = match built(&mut spec, generation) {
-            Ok(Ok(actor)) => one_life(&env, &entry, &mut spec, actor, &mut stopped).await,
-            Ok(Err(failure)) => {
-=======
         let built = catch_unwind(AssertUnwindSafe(|| spec.build(generation)));
         let built = built.unwrap_or_else(|panic| {
             let why = panic_message(panic.as_ref());
@@ -129,7 +124,6 @@ async fn lives<S: ChildSpec>(
         let actor = match built {
             Ok(actor) => actor,
             Err(failure) => {
->>>>>>> h-unit
                 record(&env, &entry, "quarantine", &failure.why);
                 break Verdict::Quarantined { reason: failure.why };
             }
