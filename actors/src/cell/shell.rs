@@ -146,6 +146,7 @@ impl<A: On<M>, M: Message> Handler<Traced<M>> for Cell<A> {
         let began = self.frame.env.now();
         if header.deadline <= began {
             message.expire();
+            self.after_input(ctx);
             return;
         }
         self.record(began, M::NAME, message.detail());

@@ -96,7 +96,10 @@ impl ChildSpec for PeerSpec {
         let seed = self.env.rngs.rng(&format!("{}#{generation}", self.name())).next_u64();
         let start = (self.env.now(), seed);
         let core = RegionCore::new(self.options, peer, &found.state, self.log.clone(), start);
-        let core = core.map_err(|error| self.failure(error.to_string()))?;
+        let mut core = core.map_err(|error| self.failure(error.to_string()))?;
+        if found.halted.is_some() {
+            core.start_halted();
+        }
         let view = Arc::new(RegionView::default());
         self.life = Some(Life { generation, peer, view: view.clone() });
         let who = (self.region, peer, found.state.region.epoch);

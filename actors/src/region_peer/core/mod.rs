@@ -473,6 +473,11 @@ impl<W> RegionCore<W> {
         self.spread_elections();
     }
 
+    /// It could not apply an entry in an earlier life: it serves nothing until that is mended.
+    pub fn start_halted(&mut self) {
+        self.halted = true;
+    }
+
     /// Kick an election at once: a Region of which this is the only voter need not wait.
     pub fn campaign_if_alone(&mut self) {
         let alone = self.region().peers.len() == 1 && self.region().peer(self.me.id).is_some();
