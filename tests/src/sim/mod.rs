@@ -18,6 +18,7 @@
 //! | [`world`] | the cluster: founding, looking at it, comparing replicas |
 //! | [`clients`] | the workload against it |
 //! | [`faults`] | what goes wrong, from the seed |
+//! | [`planted`] | panics in the actors of one node, on demand |
 //! | [`run`] | one seed from start to verdict |
 //! | [`checkers`] | what must be true |
 //! | [`log`] | what happened, and its hash |
@@ -30,6 +31,7 @@ pub mod faults;
 pub mod log;
 pub mod net;
 pub mod node;
+pub mod planted;
 pub mod run;
 pub mod transport;
 pub mod world;

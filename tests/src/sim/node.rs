@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::time::Instant;
-use troupe_actors::env::{Env, Faults};
+use troupe_actors::env::{Env, Faults, NoFaults};
 use troupe_actors::kv_service::{KvService, ServiceParts};
 use troupe_actors::node::{LocalPd, PdCaller, SharedDirectory};
 use troupe_actors::pd_client::{PdClient, PdClientParts};
@@ -49,13 +49,17 @@ pub struct Plan {
     pub regions: u32,
     /// Nodes, and replicas of each Region.
     pub nodes: u32,
-    /// Planted faults.
-    pub faults: Arc<dyn Faults>,
     /// Log entries that are kept for slow replicas; fewer make more snapshots.
     pub log_keep_entries: u64,
 }
 
 impl Plan {
+    /// Three nodes and four data Regions; short logs, so that who was away needs a snapshot.
+    #[must_use]
+    pub fn of_seed(seed: u64) -> Self {
+        Self { seed, regions: 4, nodes: 3, log_keep_entries: 20 }
+    }
+
     fn store_options(&self) -> StoreOptions {
         let core = CoreOptions {
             tick: TICK,
@@ -146,6 +150,8 @@ pub struct SimNode {
     pub log: Arc<MemoryRaftLog>,
     /// Its clocks.
     pub clock: Arc<SimClock>,
+    /// Faults planted from its next start on.
+    pub faults: Arc<dyn Faults>,
     /// Files of snapshots.
     folder: PathBuf,
     plan: Plan,
@@ -165,6 +171,7 @@ impl SimNode {
             engine: Arc::new(MemoryEngine::new()),
             log: Arc::new(MemoryRaftLog::new()),
             clock: Arc::new(SimClock::new(start)),
+            faults: Arc::new(NoFaults),
             folder,
             plan: plan.clone(),
             net: net.clone(),
@@ -244,7 +251,7 @@ impl SimNode {
 
     fn env(&self) -> Env {
         let seed = self.plan.seed ^ (self.id.get() << 48) ^ (self.starts << 40);
-        sim_env(seed, self.clock.clone(), self.plan.faults.clone())
+        sim_env(seed, self.clock.clone(), self.faults.clone())
     }
 
     fn transport(&self, env: &Env) -> SimTransport {

@@ -13,9 +13,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
-use troupe_actors::env::NoFaults;
 use troupe_types::NodeId;
 use troupe_types::request::Consistency;
 
@@ -79,13 +77,7 @@ const LIVENESS: Duration = Duration::from_secs(30);
 #[must_use]
 pub fn run(options: RunOptions) -> Report {
     simulate(async move {
-        let plan = Plan {
-            seed: options.seed,
-            regions: 4,
-            nodes: 3,
-            faults: Arc::new(NoFaults),
-            log_keep_entries: 20,
-        };
+        let plan = Plan::of_seed(options.seed);
         let world = Rc::new(World::new(plan, options.is_printing));
         match AssertUnwindSafe(inside(&world, options)).catch_unwind().await {
             Ok(report) => {
