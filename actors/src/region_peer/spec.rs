@@ -15,7 +15,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use troupe_storage::engine::KvEngine;
 use troupe_storage::raft_log::RaftLog;
-use troupe_types::{Generation, Peer, RegionId, StoreId};
+use troupe_types::{Generation, Peer, RegionId, StoreId, Term};
 
 /// See the module. One for each replica of a Store.
 pub struct PeerSpec {
@@ -43,6 +43,8 @@ pub struct PeerSpec {
     pub ended: Port<PeerEnded>,
     /// The life under way.
     pub life: Option<Life>,
+    /// The term that the last life led in when it crashed.
+    pub led: Option<Term>,
 }
 
 /// One life, as its supervisor knows it.
@@ -97,8 +99,11 @@ impl ChildSpec for PeerSpec {
         let start = (self.env.now(), seed);
         let core = RegionCore::new(self.options, peer, &found.state, self.log.clone(), start);
         let mut core = core.map_err(|error| self.failure(error.to_string()))?;
+        let led = self.led.take();
         if found.halted.is_some() {
             core.start_halted();
+        } else if let Some(term) = led {
+            core.resume_lead(term);
         }
         let view = Arc::new(RegionView::default());
         self.life = Some(Life { generation, peer, view: view.clone() });
@@ -115,6 +120,9 @@ impl ChildSpec for PeerSpec {
 
     fn fence(&mut self) {
         let Some(life) = self.life.take() else { return };
+        let delegate = life.view.delegate();
+        let led = delegate.filter(|d| d.leader.is_some_and(|leader| leader.id == life.peer.id));
+        self.led = led.map(|delegate| delegate.term);
         life.view.close();
         self.router.remove(self.region, life.generation);
     }

@@ -244,6 +244,7 @@ impl Store {
             },
             ended: self.me.port::<PeerEnded>(),
             life: None,
+            led: None,
         };
         self.led.insert(region, cx.now());
         let child = supervise(&p.env, cx.id(), spec);

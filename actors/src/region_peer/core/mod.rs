@@ -487,6 +487,27 @@ impl<W> RegionCore<W> {
         }
     }
 
+    /// This replica led in `term` until it crashed a moment ago. It stands for election again at once,
+    /// as after a leader transfer, so that its Region need not wait for the others to miss it.
+    ///
+    /// They vote although they heard a leader just now: that leader was this one, and its lease ended
+    /// with it. A leader of a later term is not disturbed: its voters have left `term` behind, and
+    /// refuse. That is why this is right for the term behind `term` only, and only once.
+    pub fn resume_lead(&mut self, term: Term) {
+        let vote = self.node.raft.vote;
+        if self.term() != term || vote != self.me.id.get() {
+            return;
+        }
+        let mut order = Message::default();
+        order.set_msg_type(MessageType::MsgTimeoutNow);
+        order.from = self.me.id.get();
+        order.to = order.from;
+        order.term = term.get();
+        // Refused if it may not lead any more: then the others elect someone.
+        let _ = self.node.step(order);
+        self.spread_elections();
+    }
+
     /// The election time-out is drawn from this core's own seed: raft-rs's own would come from the
     /// process's random source. Set again each time, as raft-rs may have drawn one since.
     fn spread_elections(&mut self) {
