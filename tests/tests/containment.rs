@@ -35,12 +35,10 @@ struct Cluster {
 /// Runs `test` in a complete cluster of three nodes.
 fn in_cluster<F: Future<Output = ()>>(seed: u64, test: impl FnOnce(std::rc::Rc<Cluster>) -> F) {
     simulate(async {
-        let world = World::new(Plan::of_seed(seed), false);
+        let world = World::new(Plan { slow_job: 0, ..Plan::of_seed(seed) }, false);
         let mut planted = BTreeMap::new();
         for id in world.ids() {
-            let faults = Arc::new(Planted::default());
-            world.with_node(id, |node| node.faults = faults.clone());
-            planted.insert(id, faults);
+            planted.insert(id, world.with_node(id, |node| node.planted.clone()));
         }
         world.found().await;
         let cluster = std::rc::Rc::new(Cluster { world, planted });

@@ -4,7 +4,7 @@ use std::process::Command;
 use troupe_tests::sim::run::{Report, RunOptions, run};
 
 /// Seeds of an ordinary test run.
-const SEEDS: u64 = 6;
+const SEEDS: u64 = 25;
 
 fn number_of(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;

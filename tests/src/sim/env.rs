@@ -16,18 +16,17 @@ use troupe_actors::trace::TraceRing;
 const TRACE_SPANS: usize = 4096;
 /// Longest time of an ordinary job, in milliseconds, exclusive.
 const JOB_MS: u64 = 4;
-/// One job in so many meets a slow disk.
-const SLOW_JOB: u64 = 200;
 /// Time of a slow job in milliseconds.
 const SLOW_JOB_MS: (u64, u64) = (20, 120);
 
-/// The environment of one life of a node. All its random choices follow from `seed`.
+/// The environment of one life of a node. All its random choices follow from `seed`. One job in
+/// `slow_job` meets a slow disk; 0 = none does.
 #[must_use]
-pub fn sim_env(seed: u64, clock: Arc<SimClock>, faults: Arc<dyn Faults>) -> Env {
+pub fn sim_env(seed: u64, clock: Arc<SimClock>, faults: Arc<dyn Faults>, slow_job: u64) -> Env {
     let power = Power::default();
     let rngs: Arc<dyn Rngs> = Arc::new(SeededRngs::new(seed));
     let delays = Arc::new(Mutex::new(rngs.rng("disk")));
-    let spawner = Arc::new(SimSpawner { power: power.clone(), delays });
+    let spawner = Arc::new(SimSpawner { power: power.clone(), delays, slow_job });
     Env {
         clock,
         rngs,
@@ -44,6 +43,7 @@ pub fn sim_env(seed: u64, clock: Arc<SimClock>, faults: Arc<dyn Faults>) -> Env 
 struct SimSpawner {
     power: Power,
     delays: Arc<Mutex<Box<dyn Rng>>>,
+    slow_job: u64,
 }
 
 impl Spawner for SimSpawner {
@@ -51,6 +51,7 @@ impl Spawner for SimSpawner {
         Arc::new(SimWorker {
             power: self.power.clone(),
             delays: self.delays.clone(),
+            slow_job: self.slow_job,
             queue: Arc::default(),
         })
     }
@@ -69,6 +70,7 @@ impl Spawner for SimSpawner {
 struct SimWorker {
     power: Power,
     delays: Arc<Mutex<Box<dyn Rng>>>,
+    slow_job: u64,
     queue: Arc<Mutex<Queue>>,
 }
 
@@ -81,7 +83,7 @@ struct Queue {
 impl SimWorker {
     fn job_time(&self) -> Duration {
         let mut delays = self.delays.lock().unwrap();
-        let is_slow = delays.between(0, SLOW_JOB) == 0;
+        let is_slow = self.slow_job > 0 && delays.between(0, self.slow_job) == 0;
         let (low, high) = if is_slow { SLOW_JOB_MS } else { (0, JOB_MS) };
         Duration::from_millis(delays.between(low, high))
     }

@@ -4,8 +4,8 @@ use super::world::World;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::Instant;
-use troupe_actors::env::{Rng, Rngs};
-use troupe_types::NodeId;
+use troupe_actors::env::{FaultPoint, Rng, Rngs};
+use troupe_types::{NodeId, RegionId};
 
 /// Something that goes wrong, or right again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,12 +28,18 @@ pub enum Fault {
     Drift(NodeId, i64),
     /// A wall clock steps by so many milliseconds.
     Step(NodeId, i64),
+    /// The next hit of this point in this Region panics.
+    Panic(NodeId, FaultPoint, RegionId),
 }
 
 /// Clocks may differ by a tenth in speed; any two of these stay below that.
 const DRIFT_PPM: u64 = 40_000;
 
-fn draw(rng: &mut dyn Rng, nodes: u64) -> Fault {
+/// Where panics are planted. Not in Apply: that halts a Region for good.
+const POINTS: [FaultPoint; 3] = [FaultPoint::PeerStep, FaultPoint::PeerFlush, FaultPoint::PeerTick];
+
+fn draw(rng: &mut dyn Rng, world: &World) -> Fault {
+    let nodes = u64::from(world.plan.nodes);
     let node = NodeId(rng.between(1, nodes + 1));
     let other = NodeId((node.get() + rng.between(0, nodes - 1)) % nodes + 1);
     let signed =
@@ -45,17 +51,26 @@ fn draw(rng: &mut dyn Rng, nodes: u64) -> Fault {
         32..52 => Fault::Heal,
         52..70 => Fault::Crash(node),
         70..73 => Fault::PowerCut,
-        73..88 => Fault::Weather(draw_weather(rng)),
-        88..94 => Fault::Drift(node, signed(rng.between(0, 2 * DRIFT_PPM), DRIFT_PPM)),
-        94.. => Fault::Step(node, signed(rng.between(0, 7_200_000), 3_600_000)),
+        73..82 => Fault::Weather(draw_weather(rng)),
+        82..90 => {
+            let regions: Vec<RegionId> = world.replicas().into_keys().collect();
+            let region = regions[pick(rng, regions.len())];
+            Fault::Panic(node, POINTS[pick(rng, POINTS.len())], region)
+        }
+        90..95 => Fault::Drift(node, signed(rng.between(0, 2 * DRIFT_PPM), DRIFT_PPM)),
+        95.. => Fault::Step(node, signed(rng.between(0, 7_200_000), 3_600_000)),
     }
+}
+
+fn pick(rng: &mut dyn Rng, count: usize) -> usize {
+    usize::try_from(rng.between(0, count as u64)).unwrap()
 }
 
 fn draw_weather(rng: &mut dyn Rng) -> Weather {
     if rng.between(0, 3) == 0 {
         return Weather::CALM;
     }
-    let high = [3, 20, 80, 300][usize::try_from(rng.between(0, 4)).unwrap()];
+    let high = [3, 20, 80, 300][pick(rng, 4)];
     Weather {
         lost: rng.between(0, 120),
         doubled: rng.between(0, 80),
@@ -70,7 +85,7 @@ pub async fn rage(world: &Rc<World>, duration: Duration) {
     let end = Instant::now() + duration;
     while Instant::now() < end {
         tokio::time::sleep(millis(rng.between(100, 2_500))).await;
-        let fault = draw(&mut *rng, u64::from(world.plan.nodes));
+        let fault = draw(&mut *rng, world);
         apply(world, fault, &mut *rng);
     }
     world.net.heal();
@@ -108,6 +123,9 @@ fn apply(world: &Rc<World>, fault: Fault, rng: &mut dyn Rng) {
         }
         Fault::Weather(weather) => world.net.set_weather(weather),
         Fault::Drift(node, ppm) => world.with_node(node, |node| node.clock.set_drift(ppm)),
+        Fault::Panic(node, point, region) => {
+            world.with_node(node, |node| node.planted.plan(point, region, 1));
+        }
         Fault::Step(node, ms) => world.with_node(node, |node| node.clock.step_unix(ms)),
     }
 }

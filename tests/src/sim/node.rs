@@ -2,6 +2,7 @@
 use super::clock::SimClock;
 use super::env::sim_env;
 use super::net::{Net, millis};
+use super::planted::Planted;
 use super::transport::{Endpoint, SimTransport, address};
 use futures::future::BoxFuture;
 use std::future::Future;
@@ -9,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::time::Instant;
-use troupe_actors::env::{Env, Faults, NoFaults};
+use troupe_actors::env::Env;
 use troupe_actors::kv_service::{KvService, ServiceParts};
 use troupe_actors::node::{LocalPd, PdCaller, SharedDirectory};
 use troupe_actors::pd_client::{PdClient, PdClientParts};
@@ -51,13 +52,17 @@ pub struct Plan {
     pub nodes: u32,
     /// Log entries that are kept for slow replicas; fewer make more snapshots.
     pub log_keep_entries: u64,
+    /// One job in so many meets a slow disk; 0 = none does.
+    pub slow_job: u64,
+    /// How often one replica may crash before it is quarantined.
+    pub restarts: u32,
 }
 
 impl Plan {
     /// Three nodes and four data Regions; short logs, so that who was away needs a snapshot.
     #[must_use]
     pub fn of_seed(seed: u64) -> Self {
-        Self { seed, regions: 4, nodes: 3, log_keep_entries: 20 }
+        Self { seed, regions: 4, nodes: 3, log_keep_entries: 20, slow_job: 200, restarts: 3 }
     }
 
     fn store_options(&self) -> StoreOptions {
@@ -88,7 +93,7 @@ impl Plan {
         StoreOptions {
             core,
             times,
-            policy: Policy::default(),
+            policy: Policy { restarts: self.restarts, ..Policy::default() },
             storm_min: 20,
             storm_window: Duration::from_secs(60),
             orphan_after: TICK * 50,
@@ -150,8 +155,8 @@ pub struct SimNode {
     pub log: Arc<MemoryRaftLog>,
     /// Its clocks.
     pub clock: Arc<SimClock>,
-    /// Faults planted from its next start on.
-    pub faults: Arc<dyn Faults>,
+    /// Panics planted into its actors.
+    pub planted: Arc<Planted>,
     /// Files of snapshots.
     folder: PathBuf,
     plan: Plan,
@@ -171,7 +176,7 @@ impl SimNode {
             engine: Arc::new(MemoryEngine::new()),
             log: Arc::new(MemoryRaftLog::new()),
             clock: Arc::new(SimClock::new(start)),
-            faults: Arc::new(NoFaults),
+            planted: Arc::default(),
             folder,
             plan: plan.clone(),
             net: net.clone(),
@@ -251,7 +256,7 @@ impl SimNode {
 
     fn env(&self) -> Env {
         let seed = self.plan.seed ^ (self.id.get() << 48) ^ (self.starts << 40);
-        sim_env(seed, self.clock.clone(), self.faults.clone())
+        sim_env(seed, self.clock.clone(), self.planted.clone(), self.plan.slow_job)
     }
 
     fn transport(&self, env: &Env) -> SimTransport {

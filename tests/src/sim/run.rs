@@ -77,7 +77,8 @@ const LIVENESS: Duration = Duration::from_secs(30);
 #[must_use]
 pub fn run(options: RunOptions) -> Report {
     simulate(async move {
-        let plan = Plan::of_seed(options.seed);
+        // Panics are among the faults, and at the end all replicas shall be there.
+        let plan = Plan { restarts: u32::MAX, ..Plan::of_seed(options.seed) };
         let world = Rc::new(World::new(plan, options.is_printing));
         match AssertUnwindSafe(inside(&world, options)).catch_unwind().await {
             Ok(report) => {
