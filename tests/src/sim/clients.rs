@@ -90,7 +90,7 @@ impl Clients {
                 8.. => Consistency::Follower,
             };
             let patience = millis(generator.between(300, 3_000));
-            let (key, op) = generator.next();
+            let (key, op) = generator.draw();
             let outcome = self.ask(number, node, (key, op), consistency, patience).await;
             generator.learn(key, op, outcome);
         }

@@ -26,7 +26,7 @@ impl Generator {
     }
 
     /// The next operation, and its key.
-    pub fn next(&mut self) -> (u32, Op) {
+    pub fn draw(&mut self) -> (u32, Op) {
         let key = u32::try_from(self.rng.between(0, u64::from(self.keys))).unwrap();
         let op = match self.rng.between(0, 100) {
             0..40 => Op::Get,
