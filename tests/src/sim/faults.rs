@@ -90,6 +90,9 @@ pub async fn rage(world: &Rc<World>, duration: Duration) {
     }
     world.net.heal();
     world.net.set_weather(Weather::CALM);
+    for node in world.ids() {
+        world.with_node(node, |node| node.planted.clear());
+    }
     // Nodes that are still down have their start already planned.
     let all = world.ids().len();
     world

@@ -15,6 +15,11 @@ impl Planted {
         self.plans.lock().unwrap().push((point, region, times));
     }
 
+    /// Plans nothing any more.
+    pub fn clear(&self) {
+        self.plans.lock().unwrap().clear();
+    }
+
     /// Panics that are still to come.
     #[must_use]
     pub fn left(&self) -> u32 {
