@@ -3,7 +3,7 @@ use super::core::ChoreTimes;
 use super::{Store, chores, recovery};
 use crate::apply::Apply;
 use crate::apply::executor::{ApplyFigures, Executor, install_snapshot};
-use crate::cell::{Mailbox, Port};
+use crate::cell::{Acts, Mailbox, Port};
 use crate::env::{Env, Worker};
 use crate::log_writer::LogWriter;
 use crate::node::{PdCaller, SharedDirectory};
@@ -11,7 +11,7 @@ use crate::region_peer::core::CoreOptions;
 use crate::registry::ActorId;
 use crate::router::Router;
 use crate::snapshot::{GenerateSnapshot, SendSnapshot};
-use crate::supervision::{Policy, start_essential};
+use crate::supervision::{Policy, start_essential, start_essential_as};
 use crate::transport::Transport;
 use arc_swap::ArcSwap;
 use std::ops::ControlFlow;
@@ -185,15 +185,17 @@ pub fn start(parent: ActorId, setup: &StoreSetup) -> StoreHandle {
     let thread = |part: &str, threads: usize| {
         env.spawner.worker(&format!("s{}-{part}", ident.store), threads)
     };
+    let own = format!("store-{}", ident.store);
+    let entry = env.registry.register(Store::KIND, own, parent, env.cells.recorder_inputs);
     let router = Arc::new(Router::default());
     let disk_full = Arc::new(AtomicBool::new(false));
     let figures = Arc::new(ApplyFigures::default());
     let (log, engine) = (disks.log.clone(), disks.engine.clone());
-    let log_writer = start_essential(env, parent, name("log-writer"), |me| {
+    let log_writer = start_essential(env, entry.id, name("log-writer"), |me| {
         LogWriter::new(me, log, thread("log", 1), router.clone(), disk_full.clone())
     });
     let executor = Executor::new(engine, env.faults.clone(), ident.store, figures.clone());
-    let apply = start_essential(env, parent, name("apply"), |me| {
+    let apply = start_essential(env, entry.id, name("apply"), |me| {
         Apply::new(me, executor, thread("apply", 1), router.clone())
     });
     let reads = Arc::new(AtomicU64::new(0));
@@ -219,8 +221,7 @@ pub fn start(parent: ActorId, setup: &StoreSetup) -> StoreHandle {
         found: setup.found.clone(),
         options: *options,
     };
-    let mailbox =
-        start_essential(env, parent, format!("store-{}", ident.store), |me| Store::new(me, parts));
+    let mailbox = start_essential_as(env, entry, |me| Store::new(me, parts));
     StoreHandle {
         id: ident.store,
         cluster: ident.cluster,

@@ -26,7 +26,9 @@ pub mod life;
 pub mod supervisor;
 
 pub use core::{Policy, RestartPolicy, StormMeter};
-pub use supervisor::{ChildHandle, ChildSpec, StartFailure, Verdict, start_essential, supervise};
+pub use supervisor::{
+    ChildHandle, ChildSpec, StartFailure, Verdict, start_essential, start_essential_as, supervise,
+};
 
 #[cfg(test)]
 mod tests;

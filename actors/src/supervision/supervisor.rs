@@ -230,6 +230,16 @@ pub fn start_essential<A: Acts>(
     build: impl FnOnce(&Mailbox<A>) -> A,
 ) -> Mailbox<A> {
     let entry = env.registry.register(A::KIND, name, parent, env.cells.recorder_inputs);
+    start_essential_as(env, entry, build)
+}
+
+/// [`start_essential`] for an actor that was registered first, because its children are started
+/// before it.
+pub fn start_essential_as<A: Acts>(
+    env: &Env,
+    entry: Arc<ActorEntry>,
+    build: impl FnOnce(&Mailbox<A>) -> A,
+) -> Mailbox<A> {
     let generation = entry.next_generation();
     let context = Context::<Cell<A>>::new();
     let mailbox = Mailbox::new(context.address(), entry.clone(), env.clone());
