@@ -12,7 +12,7 @@
 //! |---|---|
 //! | [`core`] | pure: which chores are due, what to do with a message for an unknown replica |
 //! | [`recovery`] | what a replica starts from; mends what a crash left half done |
-//! | `actor.rs` | messages and the thin actor |
+//! | `messages.rs`, `actor.rs` | messages, and the thin actor |
 //! | `chores.rs` | disk work of the Store, on its worker |
 //! | [`start`] | opens a Store and starts its actors |
 //! | [`serve`] | serves region-scoped requests on this Store |
@@ -21,15 +21,17 @@ mod actor;
 mod chores;
 pub mod core;
 pub mod inbox;
+mod messages;
 pub mod recovery;
 pub mod serve;
 pub mod start;
 
-pub use actor::{
-    PeerDestroyed, PeerEnded, RegionReported, ReleaseReplica, SnapshotArrived, StopStore, Store,
+pub use actor::Store;
+pub use chores::discard_snapshot;
+pub use messages::{
+    PeerDestroyed, PeerEnded, RegionReported, ReleaseReplica, SnapshotArrived, StopStore,
     UnroutedRaft,
 };
-pub use chores::discard_snapshot;
 pub use start::{
     Found, StoreDisks, StoreHandle, StoreOptions, StoreParts, StoreSetup, find_replicas,
     found_system_region, start,

@@ -6,14 +6,16 @@ use troupe_actors::env::Env;
 use troupe_actors::node::PdCaller;
 use troupe_actors::store::inbox::LocalStores;
 use troupe_http_api::{ReadyChecks, Sample, SampleKind};
-use troupe_types::KeyRange;
 use troupe_types::pd::{PdReply, PdRequest};
+use troupe_types::{KeyRange, Peer, PeerRole, SYSTEM_REGION};
 
 /// What a node has reached on its way to being ready.
 #[derive(Default)]
 pub(super) struct Progress {
     pub registered: AtomicBool,
     pub bootstrapped: AtomicBool,
+    /// PD has as many replicas as it shall have, or as there are nodes.
+    pub safe: AtomicBool,
     /// Every Region was seen with a leader.
     pub led: AtomicBool,
     pub stopping: AtomicBool,
@@ -25,12 +27,28 @@ const FIRST_REGIONS: u32 = 1000;
 /// Time between two questions to PD while the node is not ready.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
+/// Does PD survive the loss of a node, as far as the cluster has nodes for it? Until then the
+/// cluster is still being founded.
+async fn pd_is_replicated(env: &Env, pd: &Arc<dyn PdCaller>, pd_replicas: u32) -> bool {
+    let deadline = env.now().after(Duration::from_secs(5));
+    let view = pd.call(PdRequest::Cluster, deadline).await;
+    let routes = pd.call(PdRequest::RegionById { region: SYSTEM_REGION }, deadline).await;
+    let (Ok(PdReply::Cluster(view)), Ok(PdReply::Routes(routes))) = (view, routes) else {
+        return false;
+    };
+    let is_voter = |peer: &&Peer| peer.role == PeerRole::Voter;
+    let voters = routes.first().map_or(0, |r| r.region.peers.iter().filter(is_voter).count());
+    let wanted = usize::try_from(pd_replicas).unwrap_or(usize::MAX).min(view.nodes.len());
+    voters >= wanted
+}
+
 /// Registers with PD, then waits until the first Regions are made and lead.
 pub(super) async fn become_ready(
     env: Env,
     pd: Arc<dyn PdCaller>,
     register: PdRequest,
     progress: Arc<Progress>,
+    pd_replicas: u32,
 ) {
     let steps = [(register, &progress.registered), (PdRequest::Cluster, &progress.bootstrapped)];
     for (request, reached) in steps {
@@ -57,6 +75,10 @@ pub(super) async fn become_ready(
         }
         env.spawner.sleep(ASK_AGAIN).await;
     }
+    while !pd_is_replicated(&env, &pd, pd_replicas).await {
+        env.spawner.sleep(ASK_AGAIN).await;
+    }
+    progress.safe.store(true, Ordering::Relaxed);
     tracing::info!("this node is a member of its cluster");
 }
 
@@ -86,6 +108,10 @@ pub(super) fn checks(stores: LocalStores, progress: Arc<Progress>) -> ReadyCheck
             (
                 "leaders".to_owned(),
                 holds(&progress.led, "PD has not seen a leader of each Region yet"),
+            ),
+            (
+                "replicated-placement-driver".to_owned(),
+                holds(&progress.safe, "PD is being copied to further nodes"),
             ),
             ("regions".to_owned(), regions),
             (

@@ -231,6 +231,7 @@ impl Node {
             pd_caller.clone(),
             register,
             progress.clone(),
+            config.cluster.pd_replicas,
         )));
         let service = KvService::new(ServiceParts {
             env: env.clone(),

@@ -103,7 +103,7 @@ fn a_fatal_error_names_its_causes() {
 
 #[test]
 fn panics_in_shared_storage_are_known_by_their_place() {
-    let registry = "registry/src/index.crates.io-1949cf8c6b5b557f";
+    let registry = "registry/src/index-1949cf8c6b5b557f";
     for file in [
         &format!("{registry}/raft-engine-0.4.2/src/engine.rs"),
         &format!("{registry}/rocksdb-0.25.0/src/db.rs"),
