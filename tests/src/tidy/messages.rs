@@ -179,7 +179,8 @@ fn quoted(lines: &[String], constant: &str) -> String {
 /// The `///` of a type of this file, as one line.
 fn doc_of(source: &Source, type_name: &str) -> String {
     let is_it = |line: &str| {
-        let item = line.strip_prefix("pub ").unwrap_or(line);
+        let visible = line.strip_prefix("pub(super) ").or_else(|| line.strip_prefix("pub "));
+        let item = visible.unwrap_or(line);
         let item = item.strip_prefix("struct ").or_else(|| item.strip_prefix("enum "));
         item.is_some_and(|item| ident(item) == type_name)
     };
