@@ -31,7 +31,7 @@ pub struct EntryView {
 pub struct LogView {
     /// On which Store.
     pub store: StoreId,
-    /// Which start of its node.
+    /// Changes when its node starts and when it crashes.
     pub life: u64,
     /// Which replica.
     pub peer: PeerId,
@@ -72,7 +72,7 @@ impl LogView {
     }
 }
 
-/// All replicas with data on the disks of one Store; `life` counts the starts of its node.
+/// All replicas with data on the disks of one Store, in the life `life` of its node.
 ///
 /// # Panics
 /// The disks do not read.
