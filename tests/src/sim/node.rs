@@ -281,6 +281,12 @@ impl SimNode {
         })
     }
 
+    /// How often it was started.
+    #[must_use]
+    pub fn starts(&self) -> u64 {
+        self.starts
+    }
+
     /// Starts it from its disks. It must be down, and have an identity.
     pub fn start(&mut self) {
         assert!(self.life.is_none(), "node {} is up", self.id);

@@ -1,4 +1,5 @@
 //! A simulated cluster: founded, looked at, compared.
+use super::checkers::logs::{self, LogView};
 use super::checkers::order::Claim;
 use super::checkers::state::{self, Replica};
 use super::log::EventLog;
@@ -204,6 +205,22 @@ impl World {
         let engines: Vec<(StoreId, &dyn KvEngine)> =
             nodes.values().map(|node| (node.store, &*node.engine as &dyn KvEngine)).collect();
         state::replicas(&engines)
+    }
+
+    /// The Raft logs of all replicas with data, on nodes up or down; `None` while a node is about to
+    /// lose what it has just written.
+    #[must_use]
+    pub fn logs(&self) -> Option<Vec<LogView>> {
+        let nodes = self.nodes.borrow();
+        let is_dying = |node: &SimNode| node.life.as_ref().is_some_and(|l| !l.env.power.is_on());
+        if nodes.values().any(is_dying) {
+            return None;
+        }
+        let of_node = |node: &SimNode| {
+            let life = 2 * node.starts() + u64::from(node.life.is_none());
+            logs::views(node.store, life, &*node.engine, &*node.log)
+        };
+        Some(nodes.values().flat_map(of_node).collect())
     }
 
     /// Stored key number `number` of a workload: spread over the first bytes of the key space, so
