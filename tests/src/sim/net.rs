@@ -4,6 +4,7 @@
 //! Raft messages keep their order on a link unless one is chosen to be late. Calls (requests, PD,
 //! snapshots) travel as a parcel there and a parcel back; a lost one is told to the caller later, as a
 //! broken connection would be.
+use super::checkers::order::VoteWatch;
 use super::log::{EventLog, Place};
 use super::transport::{Endpoint, RaftLine};
 use std::collections::{BTreeMap, BTreeSet};
@@ -95,6 +96,7 @@ struct State {
     /// Parcels for nodes that are held.
     held: BTreeMap<NodeId, Vec<Parcel>>,
     harm: Harm,
+    votes: VoteWatch,
 }
 
 /// The network. Cheap to clone.
@@ -125,6 +127,7 @@ impl Net {
             rivals: Vec::new(),
             held: BTreeMap::new(),
             harm: Harm::default(),
+            votes: VoteWatch::default(),
         };
         Self(Arc::new(Inner { state: Mutex::new(state), wake: Notify::new(), log }))
     }
@@ -198,6 +201,12 @@ impl Net {
     #[must_use]
     pub fn rivals(&self) -> Vec<String> {
         self.state().rivals.clone()
+    }
+
+    /// Replicas that gave two votes in one term, as seen in their messages.
+    #[must_use]
+    pub fn double_votes(&self) -> Vec<String> {
+        self.state().votes.wrong().to_vec()
     }
 
     pub(super) fn home(&self, store: StoreId) -> Option<NodeId> {
@@ -283,6 +292,7 @@ impl Net {
     ) {
         let mut state = self.state();
         state.watch_leaders(&envelope);
+        state.watch_votes(&envelope);
         let now = self.0.log.now_ms();
         let is_down = !state.ends.contains_key(&link.1) || state.cuts.contains(&link);
         if is_down {
@@ -365,6 +375,13 @@ impl State {
             let (region, other) = (envelope.region, envelope.from.id);
             self.rivals
                 .push(format!("region {region} term {term}: replicas {} and {other}", known.id));
+        }
+    }
+
+    /// Raft's second: one vote a term.
+    fn watch_votes(&mut self, envelope: &RaftEnvelope) {
+        if let Some((term, candidate)) = super::transport::vote_in(envelope) {
+            self.votes.granted(envelope.region, term, (envelope.from.id, candidate));
         }
     }
 }

@@ -221,6 +221,12 @@ impl SimNode {
         })
     }
 
+    /// How often it was started.
+    #[must_use]
+    pub fn starts(&self) -> u64 {
+        self.starts
+    }
+
     /// Starts it from its disks. It must be down, and have an identity. It may die while it starts:
     /// then it is down as before.
     pub fn start(&mut self) {

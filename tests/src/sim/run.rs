@@ -1,5 +1,6 @@
 //! One seed from start to verdict: found, let things go wrong under load, heal, check.
 use super::checkers::linear::{self, Verdict};
+use super::checkers::logs::LogWatch;
 use super::checkers::order::{LeaderWatch, timestamps};
 use super::checkers::state::{are_level, differences};
 use super::clients::{Clients, KEYS};
@@ -172,7 +173,7 @@ pub fn run_or_say(options: RunOptions) -> Result<Report, Box<Violation>> {
 async fn inside(world: &Rc<World>, rage: &Rc<Rage>, options: RunOptions) -> Report {
     world.found().await;
     world.log.note(Place::World, format_args!("the cluster is complete"));
-    let watch = Rc::new(RefCell::new(LeaderWatch::default()));
+    let watch = Rc::new(RefCell::new(Watch::default()));
     actix_rt::spawn(look_on(world.clone(), watch.clone()));
     let clients = Clients::start(world, options.clients);
     rage.run(options.rage).await;
@@ -183,6 +184,7 @@ async fn inside(world: &Rc<World>, rage: &Rc<Rage>, options: RunOptions) -> Repo
     tokio::time::sleep(Duration::from_secs(7)).await;
     check_claims(world, &clients, &watch.borrow());
     check_replicas(world).await;
+    check_logs(world, &mut watch.borrow_mut().logs);
     let (hash, events) = world.log.digest();
     Report {
         seed: options.seed,
@@ -190,17 +192,29 @@ async fn inside(world: &Rc<World>, rage: &Rc<Rage>, options: RunOptions) -> Repo
         events,
         operations: clients.counts(),
         timestamps: clients.given().len(),
-        terms: watch.borrow().terms(),
+        terms: watch.borrow().leaders.terms(),
         faults: faults(world, rage),
         virtual_ms: world.log.now_ms(),
     }
 }
 
-/// Looks at all replicas again and again.
-async fn look_on(world: Rc<World>, watch: Rc<RefCell<LeaderWatch>>) {
+/// What is looked at while a run goes on.
+#[derive(Default)]
+struct Watch {
+    leaders: LeaderWatch,
+    logs: LogWatch,
+}
+
+/// Looks at all replicas again and again, at their logs less often.
+async fn look_on(world: Rc<World>, watch: Rc<RefCell<Watch>>) {
     loop {
-        watch.borrow_mut().look(&world.claims());
-        tokio::time::sleep(millis(10)).await;
+        if let Some(logs) = world.logs() {
+            watch.borrow_mut().logs.look(&logs);
+        }
+        for _ in 0..10 {
+            watch.borrow_mut().leaders.look(&world.claims());
+            tokio::time::sleep(millis(10)).await;
+        }
     }
 }
 
@@ -230,12 +244,14 @@ async fn until_answered(world: &World, clients: &Clients, (node, key): (NodeId, 
     world.until(&what, LIVENESS, ask).await;
 }
 
-fn check_claims(world: &World, clients: &Clients, watch: &LeaderWatch) {
+fn check_claims(world: &World, clients: &Clients, watch: &Watch) {
     let wrong = |node| world.with_node(node, |node| node.disk.wrong());
     let wrong: Vec<String> = world.ids().into_iter().flat_map(wrong).collect();
     assert_eq!(wrong, Vec::<String>::new(), "nobody goes on after a failed sync");
     assert_eq!(world.net.rivals(), Vec::<String>::new(), "one leader a term, by messages");
-    assert_eq!(watch.wrong(), &[] as &[String], "one leader a term, one lease at a time");
+    assert_eq!(world.net.double_votes(), Vec::<String>::new(), "one vote a term, by messages");
+    assert_eq!(watch.leaders.wrong(), &[] as &[String], "one leader a term, one lease at a time");
+    assert_eq!(watch.logs.wrong(), &[] as &[String], "logs match, what is committed stays");
     assert_eq!(timestamps(&clients.given()), None, "timestamps grow");
     match linear::check(&clients.records()) {
         None => {}
@@ -244,6 +260,13 @@ fn check_claims(world: &World, clients: &Clients, watch: &LeaderWatch) {
     }
     let (answered, failed, unknown) = clients.counts();
     assert!(answered * 2 > failed + unknown, "a run in which little works shows little");
+}
+
+fn check_logs(world: &World, watch: &mut LogWatch) {
+    let logs = world.logs().expect("all nodes are up and stay up");
+    watch.look(&logs);
+    assert_eq!(watch.wrong(), &[] as &[String], "logs match in the end");
+    assert!(watch.places() > 100, "few entries were compared: {}", watch.places());
 }
 
 async fn check_replicas(world: &World) {

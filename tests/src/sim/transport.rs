@@ -21,7 +21,7 @@ use troupe_actors::transport::{OutgoingSnapshot, Transport, TransportError};
 use troupe_types::pd::{PdRequest, PdResult};
 use troupe_types::raft_message::RaftEnvelope;
 use troupe_types::request::{RegionBody, RegionRequest, RegionResult};
-use troupe_types::{Moment, NodeId, StoreId, Term, TraceTags, codec};
+use troupe_types::{Moment, NodeId, PeerId, StoreId, Term, TraceTags, codec};
 
 /// What a node that is up takes from the network.
 #[derive(Clone)]
@@ -252,6 +252,17 @@ pub(super) fn leads_in(envelope: &RaftEnvelope) -> Option<Term> {
         MessageType::MsgAppend | MessageType::MsgHeartbeat | MessageType::MsgSnapshot
     );
     (is_leaders && !envelope.is_tombstone).then_some(Term(message.term))
+}
+
+/// The term and the candidate that the sender has given its vote to, if this message says so.
+pub(super) fn vote_in(envelope: &RaftEnvelope) -> Option<(Term, PeerId)> {
+    let message = parse(envelope);
+    let candidate = match message.get_msg_type() {
+        MessageType::MsgRequestVote => envelope.from.id,
+        MessageType::MsgRequestVoteResponse if !message.reject => envelope.to.id,
+        _ => return None,
+    };
+    (!envelope.is_tombstone).then_some((Term(message.term), candidate))
 }
 
 /// A Raft message in words.

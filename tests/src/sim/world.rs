@@ -1,4 +1,5 @@
 //! A simulated cluster: founded, looked at, compared.
+use super::checkers::logs::{self, LogView};
 use super::checkers::order::Claim;
 use super::checkers::state::{self, Replica};
 use super::gate::{self, Death, Gate};
@@ -300,6 +301,22 @@ impl World {
                 let are_voters = shape.peers.iter().all(|peer| peer.role == PeerRole::Voter);
                 are_voters && wanted == found && wanted.len() >= self.plan.replicas as usize
             })
+    }
+
+    /// The Raft logs of all replicas with data, on nodes up or down; `None` while a node is about to
+    /// lose what it has just written.
+    #[must_use]
+    pub fn logs(&self) -> Option<Vec<LogView>> {
+        let nodes = self.nodes.borrow();
+        let is_dying = |node: &SimNode| node.life.as_ref().is_some_and(|l| !l.env.power.is_on());
+        if nodes.values().any(is_dying) {
+            return None;
+        }
+        let of_node = |node: &SimNode| {
+            let life = 2 * node.starts() + u64::from(node.life.is_none());
+            logs::views(node.store, life, &*node.disk.engine, &*node.disk.log)
+        };
+        Some(nodes.values().flat_map(of_node).collect())
     }
 
     /// Stored key number `number` of a workload: spread over the first bytes of the key space, so
