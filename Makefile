@@ -11,12 +11,16 @@ MAKEFLAGS += --no-builtin-rules
 # command and every CI run that shares this home.
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/troupe/target
 
-SEEDS ?= 50
+SEEDS ?= 200
+FIRST ?= 1
+RUNS ?= 1
+JSON ?=
 SEED ?= 1
 NAME ?= hello
 ARGS ?=
 
 TROUPE := $(CARGO_TARGET_DIR)/debug/troupe
+SIM_TEST := a_cluster_keeps_its_promises_under_random_faults
 # All crates are selected, so that cargo gives their dependencies the same features in every command.
 BUILD := cargo build --locked --workspace --bin troupe
 
@@ -59,11 +63,13 @@ scenario: ## run one scenario: make scenario NAME=cas-race
 	$(BUILD)
 	"$(TROUPE)" scenario run "$(NAME)"
 
-sim: ## simulate a cluster under faults with many seeds: make sim SEEDS=500
-	SIM_SEEDS="$(SEEDS)" cargo test --locked --workspace --test sim_random -- --nocapture
+# A child process for each core; RUNS=2 runs each seed in two processes and compares what they saw.
+sim: ## simulate a cluster under faults with many seeds: make sim SEEDS=500 [FIRST=1 RUNS=2 JSON=out.json]
+	SIM_SEEDS="$(SEEDS)" SIM_FIRST="$(FIRST)" SIM_RUNS="$(RUNS)" SIM_JSON="$(abspath $(JSON))" cargo test --locked \
+		--workspace --test sim_random -- --exact --nocapture $(SIM_TEST)
 
-sim-one: ## simulate one seed, with its trace: make sim-one SEED=42
-	SIM_SEED="$(SEED)" cargo test --locked --workspace --test sim_random -- --nocapture
+sim-one: ## simulate one seed, one line an event: make sim-one SEED=42
+	SIM_SEED="$(SEED)" cargo test --locked --workspace --test sim_random -- --exact --nocapture $(SIM_TEST)
 
 golden-update: ## write generated documents and golden files anew; review the diff
 	UPDATE_GOLDEN=1 cargo test --locked --workspace
