@@ -20,7 +20,7 @@ fn a_seed_gives_the_same_events_and_another_seed_others() {
 
 #[test]
 fn every_round_has_each_kind_as_often_as_planned() {
-    let round = Kind::ROUND.iter().map(|(_, count)| count).sum();
+    let round: usize = Kind::ROUND.iter().map(|(_, count)| count).sum();
     let mut counts: BTreeMap<Kind, usize> = BTreeMap::new();
     for event in draw(3, 2 * round) {
         *counts.entry(event.kind).or_default() += 1;
