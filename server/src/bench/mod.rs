@@ -14,15 +14,18 @@
 //! | `data.rs`, `ledger.rs`, `recorder.rs`, `schedule.rs` | pure parts |
 //! | `machine.rs`, `result.rs` | what is written down, and about which machine |
 //! | `table.rs`, `progress.rs` | for people |
+//! | `groups.rs`, `compare.rs`, `report/` | equal measurements together; two results; a page of one |
 //! | `echo/` | the server that the load generator is measured against |
 //!
 //! The load generator, the servers and the echo are processes of their own. How to read the figures:
 //! `docs/benchmarks/README.md`.
 mod client;
+mod compare;
 mod data;
 mod echo;
 mod etcd;
 mod fill;
+mod groups;
 mod http;
 mod ledger;
 mod load;
@@ -33,6 +36,7 @@ mod options;
 mod process;
 mod progress;
 mod recorder;
+mod report;
 mod result;
 mod schedule;
 mod table;
@@ -56,6 +60,12 @@ use std::process::ExitCode;
 pub fn run(client: &ClientArgs, args: &BenchArgs) -> Result<ExitCode, CliError> {
     match &args.command {
         BenchCommand::Run(run) => in_runtime(run_matrix(client, run)),
+        BenchCommand::Compare { before, after } => {
+            compare::run(before, after, client.output).map(|()| ExitCode::SUCCESS)
+        }
+        BenchCommand::Report { result, out } => {
+            report::run(result, out).map(|()| ExitCode::SUCCESS)
+        }
         BenchCommand::Echo { protocol, value_bytes } => {
             in_runtime(echo::run(*protocol, *value_bytes)).map(|()| ExitCode::SUCCESS)
         }

@@ -17,6 +17,21 @@ pub struct BenchArgs {
 pub enum BenchCommand {
     /// Start clusters, measure them, and write the figures to a file
     Run(BenchRunArgs),
+    /// Print how two results differ; fails if something became worse, beyond noise
+    Compare {
+        /// The earlier result
+        before: PathBuf,
+        /// The later one
+        after: PathBuf,
+    },
+    /// Write a result as a page with tables and pictures
+    Report {
+        /// The result
+        result: PathBuf,
+        /// Folder for the page, its pictures, and a copy of the result
+        #[arg(long, value_name = "DIR", default_value = "docs/benchmarks")]
+        out: PathBuf,
+    },
     /// Answer requests at once: what the load generator is measured against
     #[command(hide = true)]
     Echo {

@@ -6,7 +6,7 @@ use crate::bench::etcd::{
 use crate::error::CliError;
 use bytes::Bytes;
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
 struct Echo {
@@ -35,9 +35,8 @@ impl Kv for Echo {
 
 pub(super) async fn serve(listener: TcpListener, value: Vec<u8>) -> Result<(), CliError> {
     tonic::transport::Server::builder()
-        .tcp_nodelay(true)
         .add_service(KvServer::new(Echo { value: value.into() }))
-        .serve_with_incoming(TcpListenerStream::new(listener))
+        .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)))
         .await
         .map_err(|error| CliError::Failed(format!("the echo server ended: {error}")))
 }
