@@ -2,11 +2,13 @@
 use super::data::{Random, Values};
 use super::etcd::{self, KvClient, PutRequest, RangeRequest, Request, RequestOp, TxnRequest};
 use super::http::HttpConnection;
+use super::routes::Routes;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::io;
+use std::sync::Arc;
 use tonic::transport::Channel;
 
 const KEY_PATH: &[u8] = b"/v1/raw/keys/";
@@ -50,19 +52,29 @@ impl From<tonic::Status> for ClientError {
     }
 }
 
-/// A connection that is used for one operation at a time.
+/// A client, used for one operation at a time.
 #[derive(Debug)]
 pub enum Client {
-    /// Over HTTP/1.1, a TCP connection of its own; opened anew after it broke.
+    /// Over HTTP/1.1, with TCP connections of its own.
     Http {
-        /// Where to.
-        address: String,
-        /// The connection, if there is one.
-        connection: Option<HttpConnection>,
+        /// Servers that it asks.
+        servers: Vec<Server>,
+        /// Which of them to ask for a key; the first one, if there are none.
+        routes: Option<Arc<Routes>>,
     },
-    /// Over HTTP/2, which several clients share.
+    /// Over HTTP/2, on a connection that several clients share.
     Grpc(KvClient<Channel>),
 }
+
+/// A server and the connection to it, opened anew after it broke.
+#[derive(Debug)]
+pub struct Server {
+    address: String,
+    connection: Option<HttpConnection>,
+}
+
+/// A key and its number.
+pub type Key<'a> = (u32, &'a Bytes);
 
 /// Connections that several clients may share.
 #[derive(Debug, Default)]
@@ -87,17 +99,27 @@ impl Channels {
         Ok(Self(channels))
     }
 
-    /// A client with this number, fixed to one server.
+    /// A client with this number, fixed to one server, or with a connection to each if there are
+    /// routes.
     ///
     /// # Errors
-    /// The server does not listen.
-    pub async fn client(&self, number: usize, addresses: &[String]) -> Result<Client, ClientError> {
+    /// A server does not listen.
+    pub async fn client(
+        &self,
+        number: usize,
+        (addresses, routes): (&[String], &Option<Arc<Routes>>),
+    ) -> Result<Client, ClientError> {
         if let Some(channel) = self.0.get(number % self.0.len().max(1)) {
             return Ok(Client::Grpc(channel.clone()));
         }
-        let address = addresses[number % addresses.len()].clone();
-        let connection = Some(HttpConnection::open(&address).await?);
-        Ok(Client::Http { address, connection })
+        let own = number % addresses.len();
+        let asked = if routes.is_some() { addresses } else { &addresses[own..=own] };
+        let mut servers = Vec::new();
+        for address in asked {
+            let connection = Some(HttpConnection::open(address).await?);
+            servers.push(Server { address: address.clone(), connection });
+        }
+        Ok(Client::Http { servers, routes: routes.clone() })
     }
 }
 
@@ -108,24 +130,23 @@ impl Client {
     /// The server did not acknowledge it.
     pub async fn put(
         &mut self,
-        key: &Bytes,
+        key: Key<'_>,
         (values, write, random): (&Values, u64, &mut Random),
     ) -> Result<(), ClientError> {
         match self {
             Self::Grpc(client) => {
                 let mut value = Vec::with_capacity(values.length());
                 values.append(write, random, &mut value);
-                let request = PutRequest { key: key.clone(), value: value.into() };
+                let request = PutRequest { key: key.1.clone(), value: value.into() };
                 client.put(request).await?;
                 Ok(())
             }
-            Self::Http { address, connection } => {
-                let open = taken(connection, address).await?;
+            Self::Http { servers, routes } => {
+                let server = chosen(servers, routes, key.0);
+                let path: &[&[u8]] = &[KEY_PATH, key.1];
                 let length = values.length();
                 let body = |out: &mut Vec<u8>| values.append(write, random, out);
-                let answer = open_put(open, key, length, body).await?;
-                *connection = Some(answer.0);
-                accepted(answer.1, connection)
+                server.send(b"PUT ", path, (length, body)).await
             }
         }
     }
@@ -134,18 +155,24 @@ impl Client {
     ///
     /// # Errors
     /// The server did not answer as it should.
-    pub async fn get(&mut self, key: &Bytes) -> Result<Option<Bytes>, ClientError> {
+    pub async fn get(&mut self, key: Key<'_>) -> Result<Option<Bytes>, ClientError> {
         match self {
             Self::Grpc(client) => {
-                let answer = client.range(RangeRequest { key: key.clone() }).await?;
+                let answer = client.range(RangeRequest { key: key.1.clone() }).await?;
                 Ok(answer.into_inner().kvs.into_iter().next().map(|pair| pair.value))
             }
-            Self::Http { address, connection } => {
-                let mut open = taken(connection, address).await?;
-                let status = open.get(&[KEY_PATH, key, RAW]).await?;
-                let found = (status != 404).then(|| Bytes::copy_from_slice(open.body()));
-                *connection = Some(open);
-                if status == 404 { Ok(None) } else { accepted(status, connection).map(|()| found) }
+            Self::Http { servers, routes } => {
+                let server = chosen(servers, routes, key.0);
+                let mut open = server.take().await?;
+                let status = open.get(&[KEY_PATH, key.1, RAW]).await?;
+                let answer = match status {
+                    404 => Ok(None),
+                    _ => {
+                        accepted(status, &open).map(|()| Some(Bytes::copy_from_slice(open.body())))
+                    }
+                };
+                server.connection = Some(open);
+                answer
             }
         }
     }
@@ -166,46 +193,50 @@ impl Client {
                 client.txn(TxnRequest { success: pairs.iter().map(put).collect() }).await?;
                 Ok(())
             }
-            Self::Http { address, connection } => {
+            Self::Http { servers, .. } => {
                 let body = items(pairs);
-                let mut open = taken(connection, address).await?;
                 let path: &[&[u8]] = &[b"/v1/raw/put"];
-                let out = |out: &mut Vec<u8>| out.extend_from_slice(&body);
-                let status = open.send(b"POST ", path, body.len(), out).await?;
-                *connection = Some(open);
-                accepted(status, connection)
+                let append = |out: &mut Vec<u8>| out.extend_from_slice(&body);
+                servers[0].send(b"POST ", path, (body.len(), append)).await
             }
         }
     }
 }
 
-async fn open_put(
-    mut open: HttpConnection,
-    key: &Bytes,
-    length: usize,
-    body: impl FnOnce(&mut Vec<u8>),
-) -> Result<(HttpConnection, u16), ClientError> {
-    let status = open.send(b"PUT ", &[KEY_PATH, key], length, body).await?;
-    Ok((open, status))
+fn chosen<'a>(servers: &'a mut [Server], routes: &Option<Arc<Routes>>, key: u32) -> &'a mut Server {
+    let number = routes.as_ref().map_or(0, |routes| routes.server(key));
+    &mut servers[number]
 }
 
-/// Takes the connection out, so that it is gone if this operation breaks or is given up.
-async fn taken(
-    connection: &mut Option<HttpConnection>,
-    address: &str,
-) -> Result<HttpConnection, ClientError> {
-    match connection.take() {
-        Some(open) => Ok(open),
-        None => Ok(HttpConnection::open(address).await?),
+impl Server {
+    async fn send(
+        &mut self,
+        verb: &[u8],
+        path: &[&[u8]],
+        (length, body): (usize, impl FnOnce(&mut Vec<u8>)),
+    ) -> Result<(), ClientError> {
+        let mut open = self.take().await?;
+        let status = open.send(verb, path, (length, body)).await?;
+        let answer = accepted(status, &open);
+        self.connection = Some(open);
+        answer
+    }
+
+    /// Takes the connection out, so that it is gone if this operation breaks or is given up.
+    async fn take(&mut self) -> Result<HttpConnection, ClientError> {
+        match self.connection.take() {
+            Some(open) => Ok(open),
+            None => Ok(HttpConnection::open(&self.address).await?),
+        }
     }
 }
 
 /// 200 and 201 say that all was done; 207, that some was not.
-fn accepted(status: u16, connection: &Option<HttpConnection>) -> Result<(), ClientError> {
+fn accepted(status: u16, connection: &HttpConnection) -> Result<(), ClientError> {
     if matches!(status, 200 | 201) {
         return Ok(());
     }
-    let body = connection.as_ref().map_or(&b""[..], HttpConnection::body);
+    let body = connection.body();
     let body = String::from_utf8_lossy(&body[..body.len().min(300)]).into_owned();
     Err(ClientError::Status { status, body })
 }

@@ -39,7 +39,7 @@ async fn write_share(
     ledger: &RefCell<&mut Ledger>,
     (channels, writer): (&Channels, u32),
 ) -> Result<(), ClientError> {
-    let mut client = channels.client(writer as usize, &aim.addresses).await?;
+    let mut client = channels.client(writer as usize, (&aim.addresses, &None)).await?;
     let mut random = Random::new(aim.seed ^ u64::from(writer));
     let count = data.keys.count();
     for start in (writer * BATCH..count).step_by((WRITERS * BATCH) as usize) {
@@ -81,14 +81,14 @@ pub async fn verify(
     let channels = channels.await.map_err(failed)?;
     let mut clients = Vec::new();
     for number in 0..aim.addresses.len() {
-        clients.push(channels.client(number, &aim.addresses).await.map_err(failed)?);
+        clients.push(channels.client(number, (&aim.addresses, &None)).await.map_err(failed)?);
     }
     let (mut random, servers) = (Random::new(aim.seed), clients.len());
     let mut wrong = 0;
     for round in 0..count {
         let key = random.below(data.keys.count());
         let client = &mut clients[round as usize % servers];
-        let value = client.get(data.keys.get(key)).await.map_err(failed)?;
+        let value = client.get((key, data.keys.get(key))).await.map_err(failed)?;
         let stamp = value.as_deref().map(|value| Values::stamp(value).unwrap_or(u64::MAX));
         wrong += u32::from(!ledger.allows(key, stamp));
     }

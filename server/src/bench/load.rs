@@ -14,6 +14,7 @@ use super::data::{Keys, Random, Values};
 use super::ledger::Ledger;
 use super::options::CellPlan;
 use super::recorder::Recorder;
+use super::routes::Routes;
 use crate::error::CliError;
 use client_loop::ClientLoop;
 use std::cell::RefCell;
@@ -61,6 +62,8 @@ pub struct Aim {
     pub protocol: Protocol,
     /// `host:port` of each server.
     pub addresses: Vec<String>,
+    /// Which of them leads which keys, for clients that go straight there.
+    pub routes: Option<Arc<Routes>>,
     /// Threads of the load generator.
     pub threads: usize,
     /// gRPC connections, at most.
@@ -234,12 +237,12 @@ async fn run(share: Share, tell: Connected, measured: Rc<RefCell<Measured>>) {
 }
 
 async fn connect(share: &Share) -> Result<Vec<Client>, ClientError> {
-    let Aim { protocol, addresses, grpc_connections, threads, .. } = &share.aim;
+    let Aim { protocol, addresses, routes, grpc_connections, threads, .. } = &share.aim;
     let count = grpc_connections.div_ceil(*threads).min(share.numbers.len());
     let channels = Channels::open(*protocol, addresses, count).await?;
     let mut clients = Vec::new();
     for &number in &share.numbers {
-        clients.push(channels.client(number, addresses).await?);
+        clients.push(channels.client(number, (addresses, routes)).await?);
     }
     Ok(clients)
 }

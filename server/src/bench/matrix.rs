@@ -6,9 +6,10 @@ use super::ledger::Ledger;
 use super::load::{Aim, Data};
 use super::machine::{self, Machine};
 use super::measure::measure;
-use super::options::{CellPlan, Options, TargetName, Workload};
+use super::options::{CellPlan, Options, Route, TargetName, Workload};
 use super::progress::Steps;
 use super::result::{Repetition, RunResult, SCHEMA};
+use super::routes;
 use super::target::{Servers, Start};
 use crate::cli::BenchRunArgs;
 use crate::clock::{now, unix_seconds};
@@ -88,6 +89,7 @@ impl Run<'_> {
             versions: BTreeMap::new(),
             keys: self.options.keys,
             regions: self.args.regions,
+            route: self.args.route,
             warm_up_seconds: self.options.warm_up.as_secs_f64(),
             ceilings: Vec::new(),
             repetitions: Vec::new(),
@@ -138,8 +140,8 @@ impl Run<'_> {
         done: &mut Repetition,
         (cells, steps): (&[CellPlan], &mut Steps),
     ) -> Result<(), CliError> {
-        let aim = self.aim(servers);
         let data = self.data(servers.name, done.value_bytes);
+        let aim = self.aim(servers, &data).await?;
         let mut ledger = Ledger::new(data.keys.count());
         let echo = matches!(servers.name, TargetName::EchoHttp | TargetName::EchoGrpc);
         let name = format!("{} {}, {} B", servers.name.as_str(), done.number, done.value_bytes);
@@ -162,14 +164,23 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn aim(&self, servers: &Servers) -> Aim {
-        Aim {
+    async fn aim(&self, servers: &Servers, data: &Data) -> Result<Aim, CliError> {
+        let (mut addresses, mut routes) = (servers.addresses.clone(), None);
+        match (self.args.route, servers.name) {
+            (Route::Any, _) | (_, TargetName::EchoHttp | TargetName::EchoGrpc) => {}
+            (Route::Leader, TargetName::Etcd) => addresses = vec![routes::of_etcd(servers).await?],
+            (Route::Leader, TargetName::Troupe | TargetName::Running) => {
+                routes = Some(Arc::new(routes::of_troupe(servers, &data.keys).await?));
+            }
+        }
+        Ok(Aim {
             protocol: servers.protocol,
-            addresses: servers.addresses.clone(),
+            addresses,
+            routes,
             threads: self.args.threads as usize,
             grpc_connections: self.args.grpc_connections as usize,
             seed: self.args.seed,
-        }
+        })
     }
 
     fn data(&self, target: TargetName, value_bytes: usize) -> Arc<Data> {

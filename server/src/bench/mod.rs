@@ -13,6 +13,7 @@
 //! | `options.rs` | what a run measures, in which order |
 //! | `data.rs`, `ledger.rs`, `recorder.rs`, `schedule.rs` | pure parts |
 //! | `machine.rs`, `result.rs` | what is written down, and about which machine |
+//! | `routes.rs` | which server leads which keys |
 //! | `table.rs`, `progress.rs` | for people |
 //! | `groups.rs`, `compare.rs`, `report/` | equal measurements together; two results; a page of one |
 //! | `echo/` | the server that the load generator is measured against |
@@ -38,11 +39,12 @@ mod progress;
 mod recorder;
 mod report;
 mod result;
+mod routes;
 mod schedule;
 mod table;
 mod target;
 
-pub use options::{TargetName, Workload};
+pub use options::{Route, TargetName, Workload};
 
 use crate::cli::{BenchArgs, BenchCommand, BenchRunArgs, ClientArgs, OutputFormat};
 use crate::error::CliError;

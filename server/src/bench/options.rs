@@ -36,6 +36,17 @@ impl TargetName {
     }
 }
 
+/// Which server a client asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Route {
+    /// Each client has one server, evenly spread, whoever leads
+    #[default]
+    Any,
+    /// The one that led the key when the measurements began
+    Leader,
+}
+
 /// What clients do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -1,7 +1,7 @@
 //! The file that a run writes. Documented for readers in `docs/benchmarks/README.md`.
 use super::client::Protocol;
 use super::machine::Machine;
-use super::options::{TargetName, Workload};
+use super::options::{Route, TargetName, Workload};
 use super::recorder::Latency;
 use crate::error::CliError;
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,9 @@ pub struct RunResult {
     pub keys: u32,
     /// Regions that Troupe's key space was cut into.
     pub regions: u32,
+    /// Which server clients asked.
+    #[serde(default)]
+    pub route: Route,
     /// Seconds before each measurement that do not count.
     pub warm_up_seconds: f64,
     /// Measurements of the load generator itself, against servers that answer at once.

@@ -1,5 +1,5 @@
 //! `troupe bench`: how fast, beside another system, in the same run.
-use crate::bench::{TargetName, Workload};
+use crate::bench::{Route, TargetName, Workload};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub struct BenchArgs {
 #[derive(Debug, Subcommand)]
 pub enum BenchCommand {
     /// Start clusters, measure them, and write the figures to a file
-    Run(BenchRunArgs),
+    Run(Box<BenchRunArgs>),
     /// Print how two results differ; fails if something became worse, beyond noise
     Compare {
         /// The earlier result
@@ -101,6 +101,9 @@ pub struct BenchRunArgs {
     /// Keys that are read back after each repetition, to see that no acknowledged write was lost
     #[arg(long, default_value_t = 2000)]
     pub verify: u32,
+    /// Which server a client asks
+    #[arg(long, value_enum, default_value_t)]
+    pub route: Route,
     /// Threads of the load generator
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub threads: u32,

@@ -2,6 +2,7 @@
 use super::*;
 use crate::bench::client::Protocol;
 use crate::bench::machine::Machine;
+use crate::bench::options::Route;
 use crate::bench::recorder::Latency;
 use crate::bench::result::{PerOperation, Repetition, SCHEMA};
 
@@ -55,6 +56,7 @@ pub fn result(repetitions: Vec<Repetition>) -> RunResult {
         versions: BTreeMap::new(),
         keys: 10,
         regions: 1,
+        route: Route::Any,
         warm_up_seconds: 0.5,
         ceilings: Vec::new(),
         repetitions,

@@ -50,8 +50,7 @@ impl HttpConnection {
         &mut self,
         verb: &[u8],
         path: &[&[u8]],
-        length: usize,
-        body: impl FnOnce(&mut Vec<u8>),
+        (length, body): (usize, impl FnOnce(&mut Vec<u8>)),
     ) -> io::Result<u16> {
         self.head(verb, path, Some(length));
         let before = self.out.len();

@@ -71,13 +71,13 @@ impl ClientLoop {
         let write = self.data.write_number();
         self.measured.borrow_mut().ledger.begin(key, write, self.data.now());
         let value = (&self.data.values, write, &mut self.random);
-        self.client.put(self.data.keys.get(key), value).await?;
+        self.client.put((key, self.data.keys.get(key)), value).await?;
         self.measured.borrow_mut().ledger.acknowledged(key, write, self.data.now());
         Ok(())
     }
 
     async fn get(&mut self, key: u32) -> Result<(), ClientError> {
-        match self.client.get(self.data.keys.get(key)).await? {
+        match self.client.get((key, self.data.keys.get(key))).await? {
             Some(value) if value.len() == self.data.values.length() => Ok(()),
             Some(_) | None => Err(ClientError::Status {
                 status: 200,

@@ -1,6 +1,6 @@
 //! What a command line measures.
 use super::{CellPlan, Options, Workload};
-use crate::cli::{BenchCommand, BenchRunArgs, Cli, Command};
+use crate::cli::{BenchCommand, Cli, Command};
 use clap::Parser;
 use std::time::Duration;
 
@@ -9,7 +9,6 @@ fn options(line: &str) -> Options {
     let cli = Cli::try_parse_from(line.split_whitespace()).expect("a good line");
     let Command::Bench(bench) = cli.command else { panic!("not `bench`") };
     let BenchCommand::Run(args) = bench.command else { panic!("not `run`") };
-    let args: BenchRunArgs = args;
     Options::new(&args)
 }
 

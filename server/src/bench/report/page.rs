@@ -1,7 +1,7 @@
 //! The page of a result, in Markdown.
 use super::bars::BARS;
 use crate::bench::groups::{Figure, Groups, Spread, number};
-use crate::bench::options::TargetName;
+use crate::bench::options::{Route, TargetName};
 use crate::bench::result::{Cell, RunResult};
 use std::fmt::Write;
 
@@ -39,6 +39,7 @@ fn facts(page: &mut String, result: &RunResult) {
         ("machine", format!("{} cores of {}, {memory} GiB", machine.cores, machine.cpu)),
         ("system", format!("Linux {}, {}", machine.kernel, machine.file_system)),
         ("keys, Regions", format!("{}, {}", result.keys, result.regions)),
+        ("clients ask", asked(result.route).to_owned()),
         ("disk sync before each cluster, µs", text(Spread::new(syncs))),
         ("load average before each cluster", text(Spread::new(loads))),
     ];
@@ -47,6 +48,13 @@ fn facts(page: &mut String, result: &RunResult) {
         let _ = writeln!(page, "| {name} | {value} |");
     }
     page.push('\n');
+}
+
+fn asked(route: Route) -> &'static str {
+    match route {
+        Route::Any => "one server each, evenly spread, whoever leads",
+        Route::Leader => "the leader of the key",
+    }
 }
 
 /// The day of a time in seconds since 1970, by the Gregorian calendar.

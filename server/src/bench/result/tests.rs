@@ -63,6 +63,7 @@ fn a_file_reads_back_equal_and_another_one_is_refused() {
         versions: BTreeMap::from([("troupe".to_owned(), "1".to_owned())]),
         keys: 10,
         regions: 1,
+        route: Route::Any,
         warm_up_seconds: 0.5,
         ceilings: Vec::new(),
         repetitions: vec![repetition(vec![cell(10, 0)])],

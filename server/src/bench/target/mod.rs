@@ -120,7 +120,7 @@ impl Servers {
 
 /// Sum of a counter over its labels, in Prometheus' text; `None` if it is not there.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counters of events")]
-fn counter(text: &str, name: &str) -> Option<u64> {
+pub fn counter(text: &str, name: &str) -> Option<u64> {
     let values = text.lines().filter_map(|line| {
         let rest = line.strip_prefix(name)?;
         let rest = match rest.strip_prefix('{') {
