@@ -13,6 +13,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/troupe/target
 
 SEEDS ?= 50
 SEED ?= 1
+EVENTS ?= 60
 NAME ?= hello
 ARGS ?=
 
@@ -21,7 +22,7 @@ TROUPE := $(CARGO_TARGET_DIR)/debug/troupe
 BUILD := cargo build --locked --workspace --bin troupe
 
 .PHONY: help setup run test check fmt fmt-check lint unit scenarios scenario sim sim-one \
-	golden-update doctor deny
+	crash golden-update doctor deny
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +65,10 @@ sim: ## simulate a cluster under faults with many seeds: make sim SEEDS=500
 
 sim-one: ## simulate one seed, with its trace: make sim-one SEED=42
 	SIM_SEED="$(SEED)" cargo test --locked --workspace --test sim_random -- --nocapture
+
+crash: ## kill, pause, cut off and rob real nodes of their disks: make crash EVENTS=300 SEED=7
+	cargo build --locked --workspace --bins
+	exec "$(CARGO_TARGET_DIR)/debug/nemesis" --events "$(EVENTS)" --seed "$(SEED)" $(ARGS)
 
 golden-update: ## write generated documents and golden files anew; review the diff
 	UPDATE_GOLDEN=1 cargo test --locked --workspace
