@@ -71,7 +71,9 @@ async fn pause(cluster: &Cluster, load: &Arc<Load>, node: usize, hold: Duration)
     tokio::time::sleep(Duration::from_millis(5)).await;
     cluster.resume(node);
     burst(&mut reads, load, node);
-    while reads.join_next().await.is_some() {}
+    while let Some(read) = reads.join_next().await {
+        read.expect("a read met an answer that it did not expect");
+    }
 }
 
 /// Reads of every key of the window, all at once.
