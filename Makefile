@@ -16,6 +16,7 @@ FIRST ?= 1
 RUNS ?= 1
 JSON ?=
 SEED ?= 1
+EVENTS ?= 60
 NAME ?= hello
 ARGS ?=
 
@@ -25,7 +26,7 @@ SIM_TEST := a_cluster_keeps_its_promises_under_random_faults
 BUILD := cargo build --locked --workspace --bin troupe
 
 .PHONY: help setup run test check fmt fmt-check lint unit scenarios scenario sim sim-one \
-	golden-update doctor deny
+	bench bench-quick crash golden-update doctor deny
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +71,25 @@ sim: ## simulate a cluster under faults with many seeds: make sim SEEDS=500 [FIR
 
 sim-one: ## simulate one seed, one line an event: make sim-one SEED=42
 	SIM_SEED="$(SEED)" cargo test --locked --workspace --test sim_random -- --exact --nocapture $(SIM_TEST)
+
+# Where servers of the bench keep their data, and where its figures go.
+BENCH_DIR ?= $(CARGO_TARGET_DIR)/bench
+BENCH := "$(TROUPE)" bench run --dir "$(BENCH_DIR)" --out "$(BENCH_DIR)/bench.json"
+
+bench: ## measure beside etcd (half an hour; needs etcd-server), and write docs/benchmarks/RESULTS.md
+	$(BUILD)
+	mkdir -p "$(BENCH_DIR)"
+	$(BENCH) --rate 4000 $(ARGS)
+	"$(TROUPE)" bench report "$(BENCH_DIR)/bench.json" --out docs/benchmarks
+
+bench-quick: ## a minute of it, only printed (ARGS="--targets troupe" needs no etcd)
+	$(BUILD)
+	mkdir -p "$(BENCH_DIR)"
+	$(BENCH) --quick $(ARGS)
+
+crash: ## kill, pause, cut off and rob real nodes of their disks: make crash EVENTS=300 SEED=7
+	cargo build --locked --workspace --bins
+	exec "$(CARGO_TARGET_DIR)/debug/nemesis" --events "$(EVENTS)" --seed "$(SEED)" $(ARGS)
 
 golden-update: ## write generated documents and golden files anew; review the diff
 	UPDATE_GOLDEN=1 cargo test --locked --workspace
