@@ -104,6 +104,24 @@ fn a_replica_joins_as_learner_and_becomes_a_voter() {
     assert_eq!(cluster.node(4).commands, [put("b", "2")], "the first came with the snapshot");
 }
 
+/// Found by the simulator: a replica was elected while the entry that makes it a learner was on its way,
+/// and led for ever, since a leader is not removed.
+#[test]
+fn a_leader_that_becomes_a_learner_hands_over() {
+    let mut cluster = Cluster::led();
+    cluster.elect(2);
+    cluster.loses = Box::new(|p| p.to == voter(2));
+    cluster.change(2, vec![PeerChange::AddLearner(learner(1))]);
+    cluster.isolate(2);
+    cluster.tick(&[3], 12);
+    cluster.elect(1);
+    assert_eq!(cluster.node(1).region.peers, [learner(1), voter(2), voter(3)]);
+    cluster.heal();
+    cluster.tick(&[1, 2, 3], 4);
+    assert!(!cluster.node(1).leads());
+    assert!(cluster.node(2).leads() || cluster.node(3).leads());
+}
+
 /// Found by the simulator: PD took such a leader for a learner, tried to remove it at once, and its
 /// Store was never drained.
 #[test]
