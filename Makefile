@@ -13,6 +13,7 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/troupe/target
 
 SEEDS ?= 50
 SEED ?= 1
+EVENTS ?= 60
 NAME ?= hello
 ARGS ?=
 
@@ -21,7 +22,7 @@ TROUPE := $(CARGO_TARGET_DIR)/debug/troupe
 BUILD := cargo build --locked --workspace --bin troupe
 
 .PHONY: help setup run test check fmt fmt-check lint unit scenarios scenario sim sim-one \
-	bench bench-quick golden-update doctor deny
+	bench bench-quick crash golden-update doctor deny
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +80,10 @@ bench-quick: ## a minute of it, only printed (ARGS="--targets troupe" needs no e
 	$(BUILD)
 	mkdir -p "$(BENCH_DIR)"
 	$(BENCH) --quick $(ARGS)
+
+crash: ## kill, pause, cut off and rob real nodes of their disks: make crash EVENTS=300 SEED=7
+	cargo build --locked --workspace --bins
+	exec "$(CARGO_TARGET_DIR)/debug/nemesis" --events "$(EVENTS)" --seed "$(SEED)" $(ARGS)
 
 golden-update: ## write generated documents and golden files anew; review the diff
 	UPDATE_GOLDEN=1 cargo test --locked --workspace

@@ -309,18 +309,35 @@ impl<W> RegionCore<W> {
     fn on_tick(&mut self) {
         self.node.tick();
         if !self.is_leader() {
+            self.doubt_leader();
             return;
         }
         if self.now.since(self.last_report) >= self.options.report_every {
             self.report_due = true;
         }
         let transfer_failed = self.lease.is_forfeited() && self.node.raft.lead_transferee.is_none();
-        if transfer_failed && !self.halted {
-            // Its term has no lease any more (see `lease.rs`): a new term gives a new one.
+        // A term whose lease was forfeited gives none any more (see `lease.rs`): a new term gives a new
+        // one. A leader whose disk is stuck applies nothing, and so answers no write, while its
+        // heartbeats would keep others from leading for as long as that lasts (etcd#15247).
+        let others_serve_better = self.is_disk_stuck() && self.has_other_voters();
+        if (transfer_failed && !self.halted) || others_serve_better {
             self.node.raft.become_follower(self.node.raft.term, raft::INVALID_ID);
             return;
         }
         self.renew_idle_lease();
+    }
+
+    /// A learner never stands for election, so raft-rs lets it believe in its last leader for ever. One
+    /// that was removed while it heard nothing must miss its leader, else nobody destroys it.
+    fn doubt_leader(&mut self) {
+        let leader = self.node.raft.leader_id;
+        if leader == raft::INVALID_ID || self.node.raft.promotable() {
+            return;
+        }
+        let heard = self.heard.get(&PeerId(leader)).copied().unwrap_or(self.started);
+        if self.now.since(heard) >= self.options.election_timeout() * 2 {
+            self.node.raft.become_follower(self.node.raft.term, raft::INVALID_ID);
+        }
     }
 
     fn on_message(
@@ -390,6 +407,11 @@ impl<W> RegionCore<W> {
         if through > truncated && self.node.mut_store().compact(through).is_ok() {
             out.push(Output::Compact(through));
         }
+    }
+
+    fn has_other_voters(&self) -> bool {
+        let me = self.me.id.get();
+        self.node.raft.prs().conf().voters().ids().iter().any(|id| id != me)
     }
 
     fn is_leader(&self) -> bool {

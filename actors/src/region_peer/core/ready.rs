@@ -18,6 +18,8 @@ pub(super) struct Unpersisted {
     number: u64,
     needs_sync: bool,
     messages: Vec<Message>,
+    /// When it was handed out.
+    since: Moment,
 }
 
 impl<W> RegionCore<W> {
@@ -49,7 +51,10 @@ impl<W> RegionCore<W> {
         let number = ready.number();
         let has_snapshot = !ready.snapshot().is_empty();
         self.send(ready.take_messages(), out);
-        let answers = ready.take_persisted_messages();
+        let mut answers = ready.take_persisted_messages();
+        if planted!(SendBeforePersist) {
+            self.send(std::mem::take(&mut answers), out);
+        }
         if let Some(hard_state) = ready.hs() {
             self.node.mut_store().set_hard_state(hard_state.clone());
         }
@@ -64,7 +69,8 @@ impl<W> RegionCore<W> {
         let reads = ready.take_read_states();
         let committed = ready.take_committed_entries();
         self.node.advance_append_async(ready);
-        self.persist(Unpersisted { number, needs_sync, messages: answers }, write, out);
+        let since = self.now;
+        self.persist(Unpersisted { number, needs_sync, messages: answers, since }, write, out);
         self.apply(committed, out);
         self.on_read_states(reads, out);
     }
@@ -91,6 +97,12 @@ impl<W> RegionCore<W> {
             }
         }
         self.unpersisted.push_back(unpersisted);
+    }
+
+    /// Has the disk kept a write for longer than an election takes?
+    pub(super) fn is_disk_stuck(&self) -> bool {
+        let oldest = self.unpersisted.front().map(|waiting| waiting.since);
+        oldest.is_some_and(|since| self.now.since(since) >= self.options.election_timeout())
     }
 
     pub(super) fn on_persisted(&mut self, number: u64, out: &mut Vec<Output<W>>) {
@@ -237,7 +249,8 @@ impl<W> RegionCore<W> {
     }
 
     fn publish(&mut self, out: &mut Vec<Output<W>>) {
-        let is_settled = self.applied_term == self.term() && !self.halted;
+        let has_applied = self.applied_term == self.term() || planted!(NoopSkipped);
+        let is_settled = has_applied && !self.halted;
         let delegate = Delegate {
             region: self.region().clone(),
             term: self.term(),
