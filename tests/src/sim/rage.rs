@@ -12,10 +12,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
 use troupe_actors::env::{FaultPoint, Rngs};
+use troupe_actors::kv_service::ServiceError;
 use troupe_actors::node::RegionService;
 use troupe_types::pd::{PdReply, PdRequest};
 use troupe_types::request::{AdminCommand, RegionBody, RegionRequest, RegionTarget};
-use troupe_types::{NodeId, Peer, Region, RegionId, StoreId, TraceTags};
+use troupe_types::{KeyRange, NodeId, Peer, Region, RegionId, StoreId, TraceTags};
 
 /// Longest wait of a call that is part of a fault.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -309,13 +310,7 @@ impl Rage {
     pub async fn finish_leaving(&self, within: Duration) {
         let Some(store) = self.leaving.get() else { return };
         let world = &self.world;
-        let ask = |request: PdRequest| async {
-            let node = world.up()[0];
-            let (service, gate) = world.door(node).expect("the node is up");
-            let deadline = service.env().now().after(PATIENCE);
-            gate.gated(service.pd(request, deadline)).await
-        };
-        let is_done = |request| async { matches!(ask(request).await, Ok(PdReply::Done)) };
+        let is_done = |request| async { matches!(self.ask(request).await, Ok(PdReply::Done)) };
         // The first order may have been lost.
         let drain = || is_done(PdRequest::DrainStore { store });
         world.until("PD to drain a store", within, drain).await;
@@ -326,6 +321,31 @@ impl Rage {
         world.until("the store to be empty", within, remove).await;
         world.log.note(NodeId(store.get()), format_args!("has left the cluster"));
         world.forget_node(NodeId(store.get()));
+    }
+
+    async fn ask(&self, request: PdRequest) -> Result<PdReply, ServiceError> {
+        let (service, gate) = self.world.door(self.world.up()[0]).expect("the node is up");
+        let deadline = service.env().now().after(PATIENCE);
+        gate.gated(service.pd(request, deadline)).await
+    }
+
+    /// Notes what PD knows and plans, for the report of a violation.
+    pub async fn note_plans(&self) {
+        let everything = PdRequest::Regions { range: KeyRange::default(), limit: 1_000 };
+        for request in [PdRequest::Cluster, PdRequest::Operators, everything] {
+            let reply = self.ask(request).await;
+            let lines = match reply {
+                Ok(PdReply::Operators(all)) => all.iter().map(|one| format!("{one:?}")).collect(),
+                Ok(PdReply::Routes(all)) => all.iter().map(|one| format!("{one:?}")).collect(),
+                Ok(PdReply::Cluster(view)) => {
+                    view.stores.iter().map(|one| format!("{one:?}")).collect()
+                }
+                other => vec![format!("{other:?}")],
+            };
+            for line in lines {
+                self.world.log.note(Place::World, format_args!("PD: {line}"));
+            }
+        }
     }
 }
 

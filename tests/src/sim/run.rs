@@ -151,6 +151,9 @@ pub fn run_or_say(options: RunOptions) -> Result<Report, Box<Violation>> {
         let rage = Rage::new(&world);
         let result = AssertUnwindSafe(inside(&world, &rage, options)).catch_unwind().await;
         let result = result.map_err(|panic| verdict_of(panic.as_ref()));
+        if result.is_err() && !world.up().is_empty() {
+            rage.note_plans().await;
+        }
         world.end().await;
         result.map_err(|verdict| {
             let ledger = rage.ledger();
