@@ -199,7 +199,7 @@ async fn under_load(
     watch.borrow_mut().look_at_logs(world);
     watch.borrow().check(world);
     let (terms, places) = (watch.borrow().leaders.terms(), watch.borrow().logs.places());
-    assert!(places > 100, "few entries were compared: {places}");
+    assert!(places > 20, "few entries were compared: {places}");
     let (hash, events) = world.log.digest();
     Report {
         seed: options.seed,
