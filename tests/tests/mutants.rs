@@ -35,8 +35,8 @@ fn run(world: World, mutant: Option<Mutant>, seed: u64) -> Option<String> {
                 result.err().map(|violation| violation.verdict)
             }
             World::OlderShape => {
-                older_shape::run(seed);
-                None
+                let replayed = older_shape::run(seed);
+                (replayed == 0).then(|| format!("seed {seed} replays nothing"))
             }
         }
     });

@@ -313,6 +313,7 @@ fn faults(world: &World, rage: &Rage) -> BTreeMap<String, u64> {
         ("message: lost at a cut", harm.cut),
         ("message: delivered twice", harm.doubled),
         ("message: overtaken", harm.late),
+        ("message: once more, seconds later", harm.stray),
         ("message: delivered to a node that was stopped", harm.held),
     ];
     for (kind, count) in parcels {
