@@ -20,7 +20,7 @@ TROUPE := $(CARGO_TARGET_DIR)/debug/troupe
 # All crates are selected, so that cargo gives their dependencies the same features in every command.
 BUILD := cargo build --locked --workspace --bin troupe
 
-.PHONY: help setup run test check fmt fmt-check lint unit scenarios scenario sim sim-one \
+.PHONY: help setup run test check fmt fmt-check lint unit mutants scenarios scenario sim sim-one \
 	golden-update doctor deny
 
 help: ## print this list
@@ -34,7 +34,7 @@ run: setup ## build, then start a three-node cluster and print its URLs (ARGS="-
 	$(BUILD)
 	exec "$(TROUPE)" demo $(ARGS)
 
-test: setup fmt-check lint unit scenarios ## format check, clippy, all tests, all scenarios
+test: setup fmt-check lint unit mutants scenarios ## format check, clippy, all tests, all scenarios
 
 check: ## quick look while you edit: does everything compile?
 	cargo check --locked --workspace --all-targets
@@ -47,6 +47,7 @@ fmt-check:
 
 lint:
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --workspace --all-targets --features troupe-tests/mutants -- -D warnings
 
 unit:
 	cargo test --locked --workspace
@@ -64,6 +65,9 @@ sim: ## simulate a cluster under faults with many seeds: make sim SEEDS=500
 
 sim-one: ## simulate one seed, with its trace: make sim-one SEED=42
 	SIM_SEED="$(SEED)" cargo test --locked --workspace --test sim_random -- --nocapture
+
+mutants: ## plant faults one by one: does the simulator find each?
+	cargo test --locked --workspace --features troupe-tests/mutants --test mutants -- --nocapture
 
 golden-update: ## write generated documents and golden files anew; review the diff
 	UPDATE_GOLDEN=1 cargo test --locked --workspace
