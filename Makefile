@@ -25,7 +25,7 @@ SIM_TEST := a_cluster_keeps_its_promises_under_random_faults
 # All crates are selected, so that cargo gives their dependencies the same features in every command.
 BUILD := cargo build --locked --workspace --bin troupe
 
-.PHONY: help setup run test check fmt fmt-check lint unit scenarios scenario sim sim-one \
+.PHONY: help setup run test check fmt fmt-check lint unit mutants scenarios scenario sim sim-one \
 	bench bench-quick crash golden-update doctor deny
 
 help: ## print this list
@@ -39,7 +39,7 @@ run: setup ## build, then start a three-node cluster and print its URLs (ARGS="-
 	$(BUILD)
 	exec "$(TROUPE)" demo $(ARGS)
 
-test: setup fmt-check lint unit scenarios ## format check, clippy, all tests, all scenarios
+test: setup fmt-check lint unit mutants scenarios ## format check, clippy, all tests, all scenarios
 
 check: ## quick look while you edit: does everything compile?
 	cargo check --locked --workspace --all-targets
@@ -52,6 +52,7 @@ fmt-check:
 
 lint:
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --workspace --all-targets --features troupe-tests/mutants -- -D warnings
 
 unit:
 	cargo test --locked --workspace
@@ -90,6 +91,9 @@ bench-quick: ## a minute of it, only printed (ARGS="--targets troupe" needs no e
 crash: ## kill, pause, cut off and rob real nodes of their disks: make crash EVENTS=300 SEED=7
 	cargo build --locked --workspace --bins
 	exec "$(CARGO_TARGET_DIR)/debug/nemesis" --events "$(EVENTS)" --seed "$(SEED)" $(ARGS)
+
+mutants: ## plant faults one by one: does the simulator find each?
+	cargo test --locked --workspace --features troupe-tests/mutants --test mutants -- --nocapture
 
 golden-update: ## write generated documents and golden files anew; review the diff
 	UPDATE_GOLDEN=1 cargo test --locked --workspace
