@@ -22,7 +22,7 @@ TROUPE := $(CARGO_TARGET_DIR)/debug/troupe
 BUILD := cargo build --locked --workspace --bin troupe
 
 .PHONY: help setup run test check fmt fmt-check lint unit scenarios scenario sim sim-one \
-	crash golden-update doctor deny
+	bench bench-quick crash golden-update doctor deny
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,21 @@ sim-one: ## simulate one seed, with its trace: make sim-one SEED=42
 crash: ## kill, pause, cut off and rob real nodes of their disks: make crash EVENTS=300 SEED=7
 	cargo build --locked --workspace --bins
 	exec "$(CARGO_TARGET_DIR)/debug/nemesis" --events "$(EVENTS)" --seed "$(SEED)" $(ARGS)
+
+# Where servers of the bench keep their data, and where its figures go.
+BENCH_DIR ?= $(CARGO_TARGET_DIR)/bench
+BENCH := "$(TROUPE)" bench run --dir "$(BENCH_DIR)" --out "$(BENCH_DIR)/bench.json"
+
+bench: ## measure beside etcd (half an hour; needs etcd-server), and write docs/benchmarks/RESULTS.md
+	$(BUILD)
+	mkdir -p "$(BENCH_DIR)"
+	$(BENCH) --rate 4000 $(ARGS)
+	"$(TROUPE)" bench report "$(BENCH_DIR)/bench.json" --out docs/benchmarks
+
+bench-quick: ## a minute of it, only printed (ARGS="--targets troupe" needs no etcd)
+	$(BUILD)
+	mkdir -p "$(BENCH_DIR)"
+	$(BENCH) --quick $(ARGS)
 
 golden-update: ## write generated documents and golden files anew; review the diff
 	UPDATE_GOLDEN=1 cargo test --locked --workspace

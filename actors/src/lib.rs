@@ -11,11 +11,28 @@
 //! | [`snapshot`] | Region snapshots: made, sent, received, cleaned up |
 //! | [`pd_client`] | finds PD's leader |
 //! | [`kv_service`] | one function a command, used by every gateway |
+/// Is this fault planted? See `mutants.rs`.
+#[cfg(feature = "mutants")]
+macro_rules! planted {
+    ($mutant:ident) => {
+        $crate::mutants::is_planted($crate::mutants::Mutant::$mutant)
+    };
+}
+/// No fault is ever planted: a constant.
+#[cfg(not(feature = "mutants"))]
+macro_rules! planted {
+    ($mutant:ident) => {
+        false
+    };
+}
+
 pub mod apply;
 pub mod cell;
 pub mod env;
 pub mod kv_service;
 pub mod log_writer;
+#[cfg(feature = "mutants")]
+pub mod mutants;
 pub mod node;
 pub mod pd_client;
 pub mod real_env;

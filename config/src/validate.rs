@@ -232,6 +232,7 @@ fn actors(actors: &ActorsConfig, findings: &mut Findings) {
     findings.at_least_one("actors.mailbox-messages", actors.mailbox_messages);
     findings.size("actors.mailbox-bytes", actors.mailbox_bytes, ByteSize(1)..=ByteSize(1 << 50));
     findings.at_least_one("actors.yield-after-messages", actors.yield_after_messages as usize);
+    findings.within("actors.network-threads", actors.network_threads, 0..=64);
     findings.positive("actors.restart-window", actors.restart_window);
     findings.positive("actors.backoff-min", actors.backoff_min);
     let problem = "must be at least actors.backoff-min";

@@ -12,6 +12,8 @@
 //! | a panic inside storage | [`install_panic_hook`] |
 //! | a panic elsewhere | unwinds to the cell of its actor |
 //!
+//! In a simulator many processes share a thread: there [`stand_in_for_end`] takes the place of the abort.
+//!
 //! The next start reads the marks, says why the last run ended, and does not serve when
 //! [`may_serve`] says no: a node that dies three times in ten minutes needs a person.
 use std::io::Write;
@@ -23,12 +25,14 @@ use troupe_types::UnixMillis;
 
 mod hook;
 mod mark;
+mod stand_in;
 
 pub use hook::{RegionScope, StorageCall, StoreFatal, install_panic_hook, redact};
 pub use mark::{
     FatalEnd, MAX_ENDS_IN_WINDOW, PANIC_MARK, WINDOW_MS, clear_marks, may_serve, read_marks,
     write_mark,
 };
+pub use stand_in::{Ended, stand_in_for_end};
 
 static MARK_FOLDER: OnceLock<PathBuf> = OnceLock::new();
 static DYING: AtomicBool = AtomicBool::new(false);
@@ -51,6 +55,9 @@ pub fn fatal(error: &crate::StorageError) -> ! {
 
 /// Ends the process: mark, one line on the standard error, abort. `reason` must hold no user data.
 pub fn end_process(reason: &str) -> ! {
+    if stand_in::takes_over(reason) {
+        std::panic::resume_unwind(Box::new(Ended));
+    }
     if DYING.swap(true, Ordering::SeqCst) {
         // Somebody is dying already, perhaps this thread itself in writing the mark.
         std::thread::sleep(std::time::Duration::from_secs(1));

@@ -5,7 +5,7 @@
 //! 'R' region[8]    ReplicaState      birth, life and death of a replica (synced)
 //! 'A' region[8]    ApplyState        applied index, in the same batch as the data (buffered)
 //! ```
-use crate::engine::{Cf, KvEngine};
+use crate::engine::{Cf, KvEngine, KvSnapshot};
 use crate::error::StorageError;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -143,6 +143,17 @@ pub fn read_apply_state(
     region: RegionId,
 ) -> Result<Option<ApplyState>, StorageError> {
     decode("apply state", engine.get(Cf::Raft, &apply_key(region))?)
+}
+
+/// How far a replica had applied when `snapshot` was taken.
+///
+/// # Errors
+/// As [`read_store_ident`].
+pub fn apply_state_in(
+    snapshot: &dyn KvSnapshot,
+    region: RegionId,
+) -> Result<Option<ApplyState>, StorageError> {
+    decode("apply state", snapshot.get(Cf::Raft, &apply_key(region))?)
 }
 
 /// How far a replica's applied entries would survive a power cut now. Its Raft log may be cut up

@@ -259,7 +259,9 @@ fn an_entry_that_cannot_be_applied_halts_its_region_alone_and_for_good() {
         assert_eq!(error.code.class(), Class::Unknown, "it is in the log: {error}");
         let halts = || -> Vec<_> {
             let of = |id| {
-                cluster.world.with_node(id, |node| read_apply_state(&*node.engine, region).unwrap())
+                cluster
+                    .world
+                    .with_node(id, |node| read_apply_state(&*node.disk.engine, region).unwrap())
             };
             let states = cluster.world.ids().into_iter().filter_map(of);
             states.filter_map(|state| state.halted).map(|halt| halt.index).collect()

@@ -61,7 +61,8 @@ pub enum RegionBody {
     Status,
     /// The index that a read at any replica must have applied to be linearizable. Leader only.
     ReadIndex,
-    /// Read at this replica once it has applied `index` (see [`Consistency::Follower`]).
+    /// Read at this replica once it has applied `index` (see [`Consistency::Follower`]). Answered
+    /// [`RegionReply::ReadAt`].
     ReadAt {
         /// What.
         command: ReadCommand,
@@ -139,6 +140,14 @@ pub enum RegionReply {
     ReadIndex(LogIndex),
     /// To [`RegionBody::Release`].
     Released,
+    /// To [`RegionBody::ReadAt`].
+    ReadAt {
+        /// What was read.
+        reply: ReadReply,
+        /// The entry that the replica had applied when it read: perhaps later than was asked for, and
+        /// then perhaps later than what the leader itself has applied.
+        applied: LogIndex,
+    },
 }
 
 /// Reply or refusal of one Region.

@@ -217,11 +217,14 @@ impl<A: Acts> Cx<'_, A> {
 
     /// Calls [`Acts::wake`] with `token` after `delay`. A crash or stop cancels it.
     pub fn wake_after(&mut self, delay: Duration, token: u64) {
-        self.ctx.run_later(delay, move |cell, ctx| {
+        use actix::ActorFutureExt;
+        let sleep = self.frame.env.spawner.sleep(delay);
+        let timer = actix::fut::wrap_future::<_, Cell<A>>(sleep);
+        self.ctx.spawn(timer.map(move |(), cell: &mut Cell<A>, ctx| {
             cell.record(cell.frame.env.now(), "wake", [token, 0]);
             cell.enter(TraceTags::NONE, ctx, |actor, cx| actor.wake(token, cx));
             cell.after_input(ctx);
-        });
+        }));
     }
 
     /// Runs `future` beside this actor and hands its result to `then` as a new input. A crash or

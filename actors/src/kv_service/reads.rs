@@ -169,6 +169,9 @@ impl Inner {
     }
 
     /// Reads at any replica that has applied the index that the leader confirms.
+    ///
+    /// A replica may have applied more than the leader has. Then a later read under the leader's lease
+    /// could see less than this one saw, so the answer waits until the leader has applied as much.
     async fn read_replica(
         &self,
         anchor: &Key,
@@ -178,25 +181,47 @@ impl Inner {
     ) -> Result<Read, ServiceError> {
         let mut pauses = Pauses::default();
         loop {
-            let index = match self.ask(anchor, &RegionBody::ReadIndex, o, causes).await? {
-                Answered::Reply(RegionReply::ReadIndex(index), _) => index,
-                Answered::Reply(other, _) => return Err(ServiceError::unexpected(&other)),
-                Answered::Moved => return Ok(Read::Moved),
+            let Some(index) = self.leaders_index(anchor, o, causes).await? else {
+                return Ok(Read::Moved);
             };
             let route = self.route_or_wait(anchor, o, causes).await?;
             if !command.is_inside(&route.region.range) {
                 return Ok(Read::Moved);
             }
             for peer in self.replicas(&route) {
-                if let Some(read) = self.read_at(&route, peer, command, index, o, causes).await? {
+                let Some((read, applied)) =
+                    self.read_at(&route, peer, command, index, o, causes).await?
+                else {
+                    continue;
+                };
+                if applied <= index {
                     return Ok(read);
+                }
+                match self.leaders_index(anchor, o, causes).await? {
+                    Some(index) if applied <= index => return Ok(read),
+                    Some(_) => {}
+                    None => return Ok(Read::Moved),
                 }
             }
             self.pause(pauses.next(&Reaction::NextReplica), o.deadline).await;
         }
     }
 
-    /// `None`: that replica cannot; another may.
+    /// What the leader had applied when a majority confirmed it. `None`: the Region has another shape.
+    async fn leaders_index(
+        &self,
+        anchor: &Key,
+        o: &CallOptions,
+        causes: &mut Causes,
+    ) -> Result<Option<LogIndex>, ServiceError> {
+        match self.ask(anchor, &RegionBody::ReadIndex, o, causes).await? {
+            Answered::Reply(RegionReply::ReadIndex(index), _) => Ok(Some(index)),
+            Answered::Reply(other, _) => Err(ServiceError::unexpected(&other)),
+            Answered::Moved => Ok(None),
+        }
+    }
+
+    /// What a replica says, and what it had applied. `None`: that replica cannot; another may.
     async fn read_at(
         &self,
         route: &Route,
@@ -205,12 +230,12 @@ impl Inner {
         index: LogIndex,
         o: &CallOptions,
         causes: &mut Causes,
-    ) -> Result<Option<Read>, ServiceError> {
+    ) -> Result<Option<(Read, LogIndex)>, ServiceError> {
         let body = RegionBody::ReadAt { command: command.clone(), index };
         let failure = match self.send(route, peer, body, o).await {
-            Ok(RegionReply::Read(reply)) => {
+            Ok(RegionReply::ReadAt { reply, applied }) => {
                 let by = ServedBy { store: peer.store, region: route.region.id };
-                return Ok(Some(Read::Reply(reply, by)));
+                return Ok(Some((Read::Reply(reply, by), applied)));
             }
             Ok(other) => return Err(ServiceError::unexpected(&other)),
             Err(failure) => failure,

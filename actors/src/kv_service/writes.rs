@@ -21,7 +21,7 @@ type Group = Vec<(Key, RawChange)>;
 impl KvService {
     /// Blind writes, grouped by Region. A key named twice gets the last change.
     pub async fn raw_write(&self, changes: Vec<(Key, RawChange)>, o: &CallOptions) -> WriteOutcome {
-        self.0.traced("raw_write", o, self.0.write_many(changes, o)).await
+        self.0.traced("raw_write", o, self.0.write(changes, o)).await
     }
 
     /// Changes `key` if it is as expected: whether it was, what was there before, who answered.
@@ -65,6 +65,31 @@ impl Inner {
                 Answered::Moved => {}
             }
         }
+    }
+
+    async fn write(&self, changes: Vec<(Key, RawChange)>, o: &CallOptions) -> WriteOutcome {
+        match changes.first() {
+            Some((key, _)) if changes.len() == 1 => self.write_one(key.clone(), changes, o).await,
+            Some(_) | None => self.write_many(changes, o).await,
+        }
+    }
+
+    /// Most writes are of one key: nothing to group, nothing to run at the same time.
+    async fn write_one(&self, key: Key, change: Group, o: &CallOptions) -> WriteOutcome {
+        let body = RegionBody::Write(WriteCommand::RawWrite { changes: change });
+        let mut causes = Causes::default();
+        let error = loop {
+            match self.ask(&key, &body, o, &mut causes).await {
+                Ok(Answered::Reply(RegionReply::Write(WriteReply::Done), by)) => {
+                    return WriteOutcome { written: 1, failed: Vec::new(), served_by: Some(by) };
+                }
+                Ok(Answered::Reply(other, _)) => break ServiceError::unexpected(&other),
+                // Its key is always inside one Region; only its route was replaced meanwhile.
+                Ok(Answered::Moved) => {}
+                Err(error) => break error,
+            }
+        };
+        WriteOutcome { failed: vec![(key, error)], ..WriteOutcome::default() }
     }
 
     async fn write_many(&self, changes: Vec<(Key, RawChange)>, o: &CallOptions) -> WriteOutcome {

@@ -158,7 +158,8 @@ impl LogWriter {
 fn run(log: &dyn RaftLog, work: Work) -> Option<LogBatch> {
     let lazy = work.compact.iter().map(|(region, through)| log.compact(*region, *through));
     let lazy = lazy.chain(work.forget.iter().map(|region| log.remove(*region)));
-    for result in lazy.collect::<Vec<_>>() {
+    // One after the other: nothing more is written once a change has failed.
+    for result in lazy {
         match result {
             Ok(()) | Err(StorageError::DiskFull | StorageError::Compacted { .. }) => {}
             Err(error) => troupe_storage::failure::fatal(&error),

@@ -72,7 +72,7 @@ pub struct Work {
     pub forget: Vec<RegionId>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Ack {
     generation: Generation,
     number: u64,
@@ -138,6 +138,12 @@ impl<F> LogWriterCore<F> {
 
     fn on_done(&mut self, out: &mut Vec<Output<F>>) {
         let acks = self.under_way.take().expect("invariant: a round ends once");
+        if !planted!(AckBeforeSync) {
+            Self::acknowledge(acks, out);
+        }
+    }
+
+    fn acknowledge(acks: BTreeMap<RegionId, Ack>, out: &mut Vec<Output<F>>) {
         for (region, ack) in acks {
             let Ack { generation, number, tags } = ack;
             out.push(Output::Persisted { region, generation, number, tags });
@@ -158,6 +164,9 @@ impl<F> LogWriterCore<F> {
             }
             acks.insert(region, Ack { generation, number, tags });
             merge(writes.entry(region).or_default(), write);
+        }
+        if planted!(AckBeforeSync) {
+            Self::acknowledge(acks.clone(), out);
         }
         self.under_way = Some(acks);
         out.push(Output::Write(Work {

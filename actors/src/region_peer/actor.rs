@@ -88,6 +88,11 @@ impl RegionPeer {
         Self { region, me, epoch, generation, core, view, parts, out: Vec::new() }
     }
 
+    /// Late news of a former life is dropped.
+    fn is_own(&self, generation: Generation) -> bool {
+        generation == self.generation || planted!(FenceForgotten)
+    }
+
     fn step(&mut self, input: Input<Waiter>, point: FaultPoint, cx: &mut Cx<'_, Self>) {
         let _scope = RegionScope::enter(self.region);
         cx.env().faults.hit(point, self.region);
@@ -315,7 +320,7 @@ impl On<SnapshotReceived> for RegionPeer {
 
 impl On<EntriesPersisted> for RegionPeer {
     fn on(&mut self, message: EntriesPersisted, cx: &mut Cx<'_, Self>) {
-        if message.generation == self.generation {
+        if self.is_own(message.generation) {
             let input = Input::Persisted { number: message.number };
             self.step(input, FaultPoint::PeerStep, cx);
         }
@@ -324,7 +329,7 @@ impl On<EntriesPersisted> for RegionPeer {
 
 impl On<EntriesApplied> for RegionPeer {
     fn on(&mut self, message: EntriesApplied, cx: &mut Cx<'_, Self>) {
-        if message.generation == self.generation {
+        if self.is_own(message.generation) {
             self.step(Input::Applied(message.outcome), FaultPoint::PeerStep, cx);
         }
     }
@@ -333,7 +338,7 @@ impl On<EntriesApplied> for RegionPeer {
 impl On<SnapshotInstalled> for RegionPeer {
     fn on(&mut self, message: SnapshotInstalled, cx: &mut Cx<'_, Self>) {
         let SnapshotInstalled { generation, index, term } = message;
-        if generation == self.generation {
+        if self.is_own(generation) {
             self.step(Input::SnapshotInstalled { index, term }, FaultPoint::PeerStep, cx);
         }
     }

@@ -132,6 +132,9 @@ fn reconcile(
     if !fits {
         begin_anew(&mut state, log)?;
     }
+    if planted!(VoteForgotten) {
+        state.hard_state.vote = 0;
+    }
     let commit = state.hard_state.commit.max(applied.get());
     state.hard_state.commit = commit.min(state.last_index.get());
     Ok(state)

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
 use troupe_storage::engine::KvSnapshot;
+use troupe_storage::region_state::apply_state_in;
 use troupe_storage::{failure, read};
 use troupe_types::error::{BusyReason, NotReadyReason, UnknownReason};
 use troupe_types::request::{
@@ -215,7 +216,17 @@ impl StoreHandle {
         let handle = self.peer(target)?;
         self.ask(&handle, deadline, Outcome::NoEffect, |reply| AppliedQuery { index, reply })
             .await?;
-        self.read_snapshot(&handle, target, command, (self.engine.snapshot(), deadline)).await
+        let snapshot = self.engine.snapshot();
+        let region = target.region;
+        let applied = match apply_state_in(&*snapshot, region) {
+            Ok(Some(state)) => state.applied,
+            Ok(None) => return Err(RegionError::RegionNotFound { region, store: self.id }),
+            Err(error) => failure::fatal(&error),
+        };
+        match self.read_snapshot(&handle, target, command, (snapshot, deadline)).await? {
+            RegionReply::Read(reply) => Ok(RegionReply::ReadAt { reply, applied }),
+            other => Ok(other),
+        }
     }
 
     /// Reads `snapshot`, if the Region still has the shape that the request was routed by.

@@ -3,42 +3,56 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use troupe_types::{ClusterId, NodeId};
 
-/// A tokio runtime with threads of its own for all gRPC work of a node, both sides.
+/// Where all gRPC work of a node runs, both sides: on threads of its own, or beside the actors.
 ///
-/// Not the arbiters': tonic's server asks for futures that may move between threads, and HTTP/2
-/// framing, which costs more than any actor, must not delay the actors of an arbiter. One or two
-/// threads are enough, since each carries whole batches.
+/// HTTP/2 framing costs more than any actor, so with cores to spare it has a thread: it then never
+/// delays the actors of an arbiter. With few cores the wakes between the two threads cost more than
+/// that, four of them on the way of each write, and both run on one. One own thread is enough, since
+/// it carries whole batches.
 #[derive(Clone)]
-pub struct NetRuntime(Arc<Owned>);
+pub struct NetRuntime(Arc<Place>);
 
-struct Owned(Option<tokio::runtime::Runtime>);
+enum Place {
+    Own(Option<tokio::runtime::Runtime>),
+    Beside(tokio::runtime::Handle),
+}
 
 impl NetRuntime {
-    /// Starts `threads` threads (at least 1).
+    /// Starts `threads` threads; 0: runs on the caller's arbiter, which must be of actix or tokio.
     ///
     /// # Errors
     /// The system refused a thread.
     pub fn start(threads: usize) -> std::io::Result<Self> {
+        if threads == 0 {
+            return Ok(Self(Arc::new(Place::Beside(tokio::runtime::Handle::current()))));
+        }
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(threads.max(1))
+            .worker_threads(threads)
             .max_blocking_threads(8)
             .thread_name("net")
             .enable_all()
             .build()?;
-        Ok(Self(Arc::new(Owned(Some(runtime)))))
+        Ok(Self(Arc::new(Place::Own(Some(runtime)))))
     }
 
     /// To spawn on it.
     #[must_use]
     pub fn handle(&self) -> tokio::runtime::Handle {
-        self.0.0.as_ref().expect("invariant: the runtime goes only in drop").handle().clone()
+        match &*self.0 {
+            Place::Own(runtime) => {
+                runtime.as_ref().expect("invariant: the runtime goes only in drop").handle().clone()
+            }
+            Place::Beside(handle) => handle.clone(),
+        }
     }
 }
 
-impl Drop for Owned {
+impl Drop for Place {
     fn drop(&mut self) {
         // Dropping a runtime waits for its threads, which is a panic on another runtime's thread.
-        if let Some(runtime) = self.0.take() {
+        if let Self::Own(runtime) = self
+            && let Some(runtime) = runtime.take()
+        {
             runtime.shutdown_background();
         }
     }

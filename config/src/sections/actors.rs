@@ -12,6 +12,9 @@ section! {
         mailbox_bytes: ByteSize = ByteSize::mib(64),
         /// An actor lets others of its thread run after so many messages. At least 1.
         yield_after_messages: u32 = 64,
+        /// Threads for the traffic between nodes. 0: it shares the thread of the actors, which is
+        /// faster when a node has two cores or less.
+        network_threads: usize = 1,
         /// Last inputs of each actor kept for the report of a crash. 0: none.
         recorder_inputs: usize = 64,
         /// Spans of message traces kept by a node, the oldest are overwritten. 0: none.

@@ -1,7 +1,7 @@
 //! Operators that PD makes by itself, decided with each report of a Region, first rule first:
 //!
-//! 1. a replica on a Store that leaves moves to another Store; leadership leaves such a Store at
-//!    once;
+//! 1. a replica on a Store that leaves moves to another Store, or goes if its Region has more voters
+//!    than it shall have; leadership leaves such a Store at once;
 //! 2. a replica that was down for long moves to another Store, or is removed where none is free
 //!    (so that rule 3 builds it anew on its own Store, if that one lives);
 //! 3. a Region with too few voters gets one more: the system Region on the node with the smallest
@@ -97,6 +97,10 @@ impl Serving {
         if peer.role == PeerRole::Learner {
             return Some((OperatorRequest::RemovePeer { store: peer.store }, why));
         }
+        let (voters, wanted) = self.voters(report)?;
+        if voters > wanted && may_move {
+            return Some((OperatorRequest::RemovePeer { store: peer.store }, why));
+        }
         let target = self.target(report, Some(peer.store), now).filter(|_| may_move);
         if let Some(to) = target {
             return Some((OperatorRequest::MovePeer { from: peer.store, to }, why));
@@ -129,15 +133,21 @@ impl Serving {
     }
 
     fn add_missing(&self, report: &RegionReport, now: Moment) -> Option<(OperatorRequest, String)> {
-        let cluster = self.state.cluster.as_ref()?;
-        let is_system = report.region.id == SYSTEM_REGION;
-        let wanted = if is_system { cluster.pd_replicas } else { cluster.replicas };
-        let voters = report.region.peers.iter().filter(|p| p.role == PeerRole::Voter).count();
-        if voters >= wanted as usize {
+        let (voters, wanted) = self.voters(report)?;
+        if voters >= wanted {
             return None;
         }
         let store = self.target(report, None, now)?;
         Some((OperatorRequest::AddPeer { store }, format!("{voters} of {wanted} voters")))
+    }
+
+    /// How many voters a Region has, and how many it shall have.
+    fn voters(&self, report: &RegionReport) -> Option<(usize, usize)> {
+        let cluster = self.state.cluster.as_ref()?;
+        let is_system = report.region.id == SYSTEM_REGION;
+        let wanted = if is_system { cluster.pd_replicas } else { cluster.replicas };
+        let voters = report.region.peers.iter().filter(|p| p.role == PeerRole::Voter).count();
+        Some((voters, wanted as usize))
     }
 
     fn remove_idle_learner(

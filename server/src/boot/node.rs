@@ -66,7 +66,8 @@ struct Wiring {
 
 impl Wiring {
     fn new(env: &Env, config: &Arc<Config>) -> Result<Self, BootError> {
-        let runtime = NetRuntime::start(1).map_err(BootError::Network)?;
+        let runtime =
+            NetRuntime::start(config.actors.network_threads).map_err(BootError::Network)?;
         let identity = Identity::unknown();
         let directory = SharedDirectory::default();
         let late_stores = LateStores::default();

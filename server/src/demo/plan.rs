@@ -69,6 +69,7 @@ fn configure(
     config.cluster.pd_replicas = options.nodes.min(3);
     config.storage.block_cache = troupe_config::ByteSize::mib(64);
     config.http.workers = 1;
+    config.actors.network_threads = 0;
     config.log.level.clone_from(&options.log_level);
     config
 }

@@ -190,3 +190,16 @@ fn three_ends_in_ten_minutes_are_too_many() {
         assert_eq!(may_serve(&ends(ages_ms), now), serves, "{ages_ms:?}");
     }
 }
+
+#[test]
+fn a_stand_in_takes_the_place_of_the_abort_on_its_thread() {
+    let told = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+    let heard = told.clone();
+    stand_in_for_end(move |reason| heard.borrow_mut().push(reason.to_owned()));
+    let end = std::panic::catch_unwind(|| end_process("a disk is gone"));
+    assert!(end.unwrap_err().is::<Ended>());
+    let error = crate::StorageError::Injected { what: "sync" };
+    let work = std::panic::AssertUnwindSafe(|| fatal(&error));
+    assert!(std::panic::catch_unwind(work).unwrap_err().is::<Ended>());
+    assert_eq!(*told.borrow(), ["a disk is gone".to_owned(), error.to_string()]);
+}

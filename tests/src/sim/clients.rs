@@ -1,11 +1,13 @@
 //! Clients of a simulated cluster: the workload through the service layer of any node, and a clerk who
 //! draws timestamps.
 use super::checkers::order::Given;
+use super::faults::pick;
 use super::net::millis;
 use super::world::World;
 use crate::workload::{Generator, History, Op, Outcome, Record};
 use bytes::Bytes;
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 use troupe_actors::env::Rngs;
@@ -79,11 +81,11 @@ impl Clients {
     }
 
     async fn one(self: Rc<Self>, number: u32, mut generator: Generator) {
-        let nodes = u64::from(self.world.plan.nodes);
         while !self.is_over.get() {
             let pause = generator.between(5, 150);
             tokio::time::sleep(millis(pause)).await;
-            let node = NodeId(generator.between(1, nodes + 1));
+            let ids = self.world.ids();
+            let node = ids[usize::try_from(generator.between(0, ids.len() as u64)).unwrap()];
             let consistency = match generator.between(0, 10) {
                 0..6 => Consistency::Leader,
                 6..8 => Consistency::Linearizable,
@@ -105,19 +107,21 @@ impl Clients {
         consistency: Consistency,
         patience: Duration,
     ) -> Outcome {
-        let Some(service) = self.world.service(node) else { return Outcome::Failed };
+        let Some((service, gate)) = self.world.door(node) else { return Outcome::Failed };
         let options = CallOptions { consistency, ..self.world.options(&service, patience) };
         let id = self.history.borrow_mut().invoke(client, key, op);
         let crashed = service.env().power.until_cut();
         let outcome = tokio::select! {
             biased;
             () = crashed => Outcome::Unknown,
-            outcome = perform(&service, key, op, &options) => outcome,
+            outcome = gate.gated(perform(&service, key, op, &options)) => outcome,
+            // Of a node that is held, or whose clock is slow.
+            () = tokio::time::sleep(patience * 2 + millis(500)) => Outcome::Unknown,
         };
         self.history.borrow_mut().complete(id, outcome);
-        self.world
-            .log
-            .note(format_args!("client {client} at {node}: key {key} {op:?} = {outcome:?}"));
+        let words = (OpWords(op), OutcomeWords(outcome));
+        let line = format_args!("client {client}: key {key} {} = {}", words.0, words.1);
+        self.world.log.note(node, line);
         outcome
     }
 
@@ -126,27 +130,60 @@ impl Clients {
         let mut rng = self.world.rngs.rng("clerk");
         while !self.is_over.get() {
             tokio::time::sleep(millis(rng.between(20, 300))).await;
-            let node = NodeId(rng.between(1, u64::from(self.world.plan.nodes) + 1));
+            let ids = self.world.ids();
+            let node = ids[pick(&mut *rng, ids.len())];
             let count = u32::try_from(rng.between(1, 50)).unwrap();
             self.draw(node, count).await;
         }
     }
 
     async fn draw(&self, node: NodeId, count: u32) {
-        let Some(service) = self.world.service(node) else { return };
+        let Some((service, gate)) = self.world.door(node) else { return };
         let invoked = self.history.borrow_mut().tick();
         let deadline = service.env().now().after(Duration::from_secs(2));
         let drawn = tokio::select! {
             biased;
             () = service.env().power.until_cut() => return,
-            drawn = service.pd(PdRequest::Timestamps { count }, deadline) => drawn,
+            drawn = gate.gated(service.pd(PdRequest::Timestamps { count }, deadline)) => drawn,
         };
         let Ok(PdReply::Timestamps { last, count: given }) = drawn else { return };
         assert_eq!(given, count, "as many timestamps as were asked for");
         let first = Timestamp(last.get() - u64::from(count) + 1);
         let returned = self.history.borrow_mut().tick();
-        self.world.log.note(format_args!("clerk at {node}: timestamps {first} to {last}"));
+        self.world.log.note(node, format_args!("clerk: timestamps {first} to {last}"));
         self.given.borrow_mut().push(Given { invoked, returned, first, last });
+    }
+}
+
+struct OpWords(Op);
+
+impl fmt::Display for OpWords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Op::Get => f.write_str("get"),
+            Op::Put(value) => write!(f, "put {value}"),
+            Op::Delete => f.write_str("delete"),
+            Op::Cas { expect: Some(expect), new } => write!(f, "swap {expect} for {new}"),
+            Op::Cas { expect: None, new } => write!(f, "put {new} if nothing is there"),
+        }
+    }
+}
+
+struct OutcomeWords(Outcome);
+
+impl fmt::Display for OutcomeWords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Outcome::Read(Some(value)) => write!(f, "{value}"),
+            Outcome::Read(None) => f.write_str("nothing"),
+            Outcome::Done => f.write_str("done"),
+            Outcome::Swapped { succeeded, previous } => {
+                let verdict = if succeeded { "done" } else { "refused" };
+                write!(f, "{verdict}, there was {previous:?}")
+            }
+            Outcome::Failed => f.write_str("failed, without effect"),
+            Outcome::Unknown => f.write_str("unknown"),
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! The clock of a simulated node: tokio's paused time, at a pace of its own and with a wall clock
-//! that may step.
+//! The clocks of a simulated node: tokio's paused time, at a pace of its own, which its timers follow
+//! too. The monotonic clock may stand still for a moment; the wall clock may step and stand still.
 use std::sync::Mutex;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -26,6 +26,10 @@ struct Pace {
     ppm: i64,
     /// Milliseconds that the wall clock is ahead.
     unix_ahead_ms: i64,
+    /// True time until which the monotonic clock shows `shown`.
+    frozen_until: Duration,
+    /// What the wall clock shows until a true time, if it stands still.
+    unix_frozen: Option<(u64, Duration)>,
 }
 
 impl SimClock {
@@ -33,7 +37,14 @@ impl SimClock {
     #[must_use]
     pub fn new(start: Instant) -> Self {
         let shown = Moment(0).after(OFFSET).0;
-        let pace = Pace { since: Duration::ZERO, shown, ppm: 0, unix_ahead_ms: 0 };
+        let pace = Pace {
+            since: Duration::ZERO,
+            shown,
+            ppm: 0,
+            unix_ahead_ms: 0,
+            frozen_until: Duration::ZERO,
+            unix_frozen: None,
+        };
         Self { start, pace: Mutex::new(pace) }
     }
 
@@ -42,6 +53,29 @@ impl SimClock {
         let shown = self.now().0;
         let mut pace = self.pace.lock().unwrap();
         *pace = Pace { since: self.start.elapsed(), shown, ppm, ..*pace };
+    }
+
+    /// The monotonic clock stands still for so long, and then goes on from there.
+    pub fn freeze(&self, duration: Duration) {
+        let (shown, now) = (self.now().0, self.start.elapsed());
+        let mut pace = self.pace.lock().unwrap();
+        let until = pace.frozen_until.max(now + duration);
+        *pace = Pace { since: now, shown, frozen_until: until, ..*pace };
+    }
+
+    /// The wall clock stands still for so long, and then shows the right time again.
+    pub fn freeze_unix(&self, duration: Duration) {
+        let (shown, until) = (self.unix().0, self.start.elapsed() + duration);
+        self.pace.lock().unwrap().unix_frozen = Some((shown, until));
+    }
+
+    /// True time that passes while this clock shows `duration`.
+    #[must_use]
+    pub fn true_time(&self, duration: Duration) -> Duration {
+        let ppm = self.pace.lock().unwrap().ppm;
+        let pace = u64::try_from(1_000_000 + ppm).expect("no clock runs backwards");
+        let nanos = duration.as_nanos() * 1_000_000 / u128::from(pace);
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
     /// Steps the wall clock by `ms` milliseconds. The monotonic clock does not step.
@@ -53,14 +87,19 @@ impl SimClock {
 impl Clock for SimClock {
     fn now(&self) -> Moment {
         let pace = self.pace.lock().unwrap();
-        let gone = i128::try_from((self.start.elapsed() - pace.since).as_nanos()).unwrap();
+        let since = pace.since.max(pace.frozen_until);
+        let gone = i128::try_from(self.start.elapsed().saturating_sub(since).as_nanos()).unwrap();
         let shown = i128::from(pace.shown) + gone + gone * i128::from(pace.ppm) / 1_000_000;
         Moment(u64::try_from(shown).unwrap())
     }
 
     fn unix(&self) -> UnixMillis {
-        let elapsed = u64::try_from(self.start.elapsed().as_millis()).unwrap();
-        let ahead = self.pace.lock().unwrap().unix_ahead_ms;
-        UnixMillis((UNIX_START_MS + elapsed).saturating_add_signed(ahead))
+        let now = self.start.elapsed();
+        let pace = self.pace.lock().unwrap();
+        if let Some((shown, _)) = pace.unix_frozen.filter(|(_, until)| now < *until) {
+            return UnixMillis(shown);
+        }
+        let elapsed = u64::try_from(now.as_millis()).unwrap();
+        UnixMillis((UNIX_START_MS + elapsed).saturating_add_signed(pace.unix_ahead_ms))
     }
 }

@@ -11,27 +11,38 @@
 //! ```
 //! | file | subject |
 //! |---|---|
-//! | [`clock`] | a node's clocks: drift, steps of the wall clock |
+//! | [`plan`] | sizes and limits, from the seed |
+//! | [`clock`] | a node's clocks: pace, standstill, steps of the wall clock |
+//! | [`disk`] | a node's disk: memory twins, and what goes wrong within a write |
+//! | [`gate`] | one life of a node: held, or ended from within |
 //! | [`env`] | a node's environment: seeded numbers, jobs in virtual time |
 //! | [`net`], [`transport`] | the network, and how a node sees it |
 //! | [`node`] | one node: started, crashed, started again on the same disks |
 //! | [`world`] | the cluster: founding, looking at it, comparing replicas |
 //! | [`clients`] | the workload against it |
-//! | [`faults`] | what goes wrong, from the seed |
+//! | [`faults`] | what can go wrong, drawn from the seed |
+//! | [`rage`] | lets it happen, keeps the ledger, puts it right again |
 //! | [`planted`] | panics in the actors of one node, on demand |
 //! | [`run`] | one seed from start to verdict |
+//! | [`campaign`], [`summary`] | many seeds in child processes, and what they came to |
 //! | [`checkers`] | what must be true |
 //! | [`log`] | what happened, and its hash |
 #![allow(clippy::unwrap_used, reason = "this code runs in tests only: it may panic")]
+pub mod campaign;
 pub mod checkers;
 pub mod clients;
 pub mod clock;
+pub mod disk;
 pub mod env;
 pub mod faults;
+pub mod gate;
 pub mod log;
 pub mod net;
 pub mod node;
+pub mod plan;
 pub mod planted;
+pub mod rage;
 pub mod run;
+pub mod summary;
 pub mod transport;
 pub mod world;

@@ -4,8 +4,9 @@
 //! Raft messages keep their order on a link unless one is chosen to be late. Calls (requests, PD,
 //! snapshots) travel as a parcel there and a parcel back; a lost one is told to the caller later, as a
 //! broken connection would be.
-use super::log::EventLog;
-use super::transport::{Endpoint, raft_line};
+use super::checkers::order::VoteWatch;
+use super::log::{EventLog, Place};
+use super::transport::{Endpoint, RaftLine};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -32,6 +33,21 @@ pub struct Weather {
 impl Weather {
     /// Nothing is lost.
     pub const CALM: Self = Self { lost: 0, doubled: 0, late: 0, delay_ms: (0, 2) };
+}
+
+/// What the network did to parcels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Harm {
+    /// Lost by chance.
+    pub lost: u64,
+    /// Lost at a cut.
+    pub cut: u64,
+    /// Delivered twice.
+    pub doubled: u64,
+    /// Overtaken by later ones.
+    pub late: u64,
+    /// Delivered after their receiver had been held.
+    pub held: u64,
 }
 
 /// One way between two nodes.
@@ -77,6 +93,10 @@ struct State {
     reported: BTreeMap<Link, u64>,
     leaders: BTreeMap<(RegionId, Term), Peer>,
     rivals: Vec<String>,
+    /// Parcels for nodes that are held.
+    held: BTreeMap<NodeId, Vec<Parcel>>,
+    harm: Harm,
+    votes: VoteWatch,
 }
 
 /// The network. Cheap to clone.
@@ -105,6 +125,9 @@ impl Net {
             reported: BTreeMap::new(),
             leaders: BTreeMap::new(),
             rivals: Vec::new(),
+            held: BTreeMap::new(),
+            harm: Harm::default(),
+            votes: VoteWatch::default(),
         };
         Self(Arc::new(Inner { state: Mutex::new(state), wake: Notify::new(), log }))
     }
@@ -139,6 +162,36 @@ impl Net {
         self.state().cuts.insert(link);
     }
 
+    /// Mends one way between two nodes.
+    pub fn mend(&self, link: Link) {
+        self.state().cuts.remove(&link);
+    }
+
+    /// Delivers what came for a node while it was held.
+    pub fn release(&self, node: NodeId) {
+        let now = self.0.log.now_ms();
+        let mut state = self.state();
+        for parcel in state.held.remove(&node).unwrap_or_default() {
+            state.harm.held += 1;
+            state.next += 1;
+            let key = (now, state.next);
+            state.queue.insert(key, parcel);
+        }
+        drop(state);
+        self.0.wake.notify_one();
+    }
+
+    /// A Store has its home at a node.
+    pub fn settle(&self, store: StoreId, node: NodeId) {
+        self.state().homes.insert(store, node);
+    }
+
+    /// What was done to parcels so far.
+    #[must_use]
+    pub fn harm(&self) -> Harm {
+        self.state().harm
+    }
+
     /// Mends all cuts.
     pub fn heal(&self) {
         self.state().cuts.clear();
@@ -148,6 +201,12 @@ impl Net {
     #[must_use]
     pub fn rivals(&self) -> Vec<String> {
         self.state().rivals.clone()
+    }
+
+    /// Replicas that gave two votes in one term, as seen in their messages.
+    #[must_use]
+    pub fn double_votes(&self) -> Vec<String> {
+        self.state().votes.wrong().to_vec()
     }
 
     pub(super) fn home(&self, store: StoreId) -> Option<NodeId> {
@@ -189,31 +248,36 @@ impl Net {
     }
 
     fn deliver(&self, parcel: Parcel) {
-        let Parcel { link: (from, to), load } = parcel;
+        let (from, to) = parcel.link;
         let (is_cut, end) = {
-            let state = self.state();
+            let mut state = self.state();
             let is_cut = state.cuts.contains(&(from, to));
-            let end = state.ends.get(&to).filter(|end| !is_cut && end.env.power.is_on());
-            (is_cut, end.cloned())
+            let end = state.ends.get(&to).filter(|end| !is_cut && end.env.power.is_on()).cloned();
+            if end.as_ref().is_some_and(|end| end.gate.is_shut()) {
+                state.held.entry(to).or_default().push(parcel);
+                return;
+            }
+            state.harm.cut += u64::from(is_cut);
+            (is_cut, end)
         };
         let log = &self.0.log;
-        match (load, end) {
+        match (parcel.load, end) {
             (Load::Raft { store, envelope, tags }, Some(end)) => {
-                log.note(format_args!("{from}→{to}  {}", raft_line(&envelope)));
-                end.stores.deliver(store, vec![envelope], tags);
+                log.note((from, to), format_args!("{}", RaftLine(&envelope)));
+                end.gate.within(|| end.stores.deliver(store, vec![envelope], tags));
             }
-            (Load::Raft { store, envelope, .. }, None) => {
-                log.note(format_args!("{from}→{to}  lost at store {store}: {}", envelope.region));
+            (Load::Raft { envelope, .. }, None) => {
+                log.note((from, to), format_args!("lost: {}", RaftLine(&envelope)));
             }
             (Load::Unreachable { store }, Some(end)) => {
-                log.note(format_args!("{to}  store {store} does not answer"));
-                end.stores.report_unreachable(store);
+                log.note(to, format_args!("is told that store {store} does not answer"));
+                end.gate.within(|| end.stores.report_unreachable(store));
             }
             (Load::Unreachable { .. }, None) => {}
             (Load::Ticket { what, is_answer, arrived }, end) => {
                 let is_there = end.is_some() || (is_answer && !is_cut);
                 let fate = if is_there { "" } else { "lost: " };
-                log.note(format_args!("{from}→{to}  {fate}{what}"));
+                log.note(Place::Link(from, to), format_args!("{fate}{what}"));
                 let _ = arrived.send(is_there);
             }
         }
@@ -228,17 +292,22 @@ impl Net {
     ) {
         let mut state = self.state();
         state.watch_leaders(&envelope);
+        state.watch_votes(&envelope);
         let now = self.0.log.now_ms();
         let is_down = !state.ends.contains_key(&link.1) || state.cuts.contains(&link);
         if is_down {
             state.report_unreachable(link, store, now);
         } else if !state.chance(|w| w.lost) {
             let copies = if state.chance(|w| w.doubled) { 2 } else { 1 };
+            state.harm.doubled += copies - 1;
             for _ in 0..copies {
                 let is_late = state.chance(|w| w.late);
+                state.harm.late += u64::from(is_late);
                 let load = Load::Raft { store, envelope: envelope.clone(), tags: tags.clone() };
                 state.push(link, load, !is_late, now);
             }
+        } else {
+            state.harm.lost += 1;
         }
         drop(state);
         self.0.wake.notify_one();
@@ -250,6 +319,7 @@ impl Net {
         {
             let mut state = self.state();
             if state.chance(|w| w.lost) {
+                state.harm.lost += 1;
                 return false;
             }
             let now = self.0.log.now_ms();
@@ -305,6 +375,13 @@ impl State {
             let (region, other) = (envelope.region, envelope.from.id);
             self.rivals
                 .push(format!("region {region} term {term}: replicas {} and {other}", known.id));
+        }
+    }
+
+    /// Raft's second: one vote a term.
+    fn watch_votes(&mut self, envelope: &RaftEnvelope) {
+        if let Some((term, candidate)) = super::transport::vote_in(envelope) {
+            self.votes.granted(envelope.region, term, (envelope.from.id, candidate));
         }
     }
 }

@@ -1,19 +1,23 @@
 //! One seed from start to verdict: found, let things go wrong under load, heal, check.
 use super::checkers::linear::{self, Verdict};
+use super::checkers::logs::LogWatch;
 use super::checkers::order::{LeaderWatch, timestamps};
 use super::checkers::state::{are_level, differences};
 use super::clients::{Clients, KEYS};
-use super::faults;
+use super::log::Place;
 use super::net::millis;
-use super::node::Plan;
+use super::plan::Plan;
+use super::rage::Rage;
 use super::world::{World, simulate};
 use crate::workload::{Op, Outcome};
 use futures::FutureExt;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::Duration;
+use troupe_actors::supervision::life::panic_message;
 use troupe_types::NodeId;
 use troupe_types::request::Consistency;
 
@@ -53,60 +57,134 @@ pub struct Report {
     pub timestamps: usize,
     /// Terms with a leader.
     pub terms: usize,
+    /// Faults, by kind.
+    pub faults: BTreeMap<String, u64>,
+    /// Milliseconds of virtual time.
+    pub virtual_ms: u64,
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (answered, failed, unknown) = self.operations;
+        let faults: u64 = self.faults.values().sum();
         write!(
             f,
-            "seed {} hash {:016x}: {} events, {} terms, {} draws of timestamps; operations: {answered} \
-             answered, {failed} without effect, {unknown} unknown",
+            "seed {} hash {:016x}: {} events, {faults} faults, {} terms, {} draws of timestamps; \
+             operations: {answered} answered, {failed} without effect, {unknown} unknown",
             self.seed, self.hash, self.events, self.terms, self.timestamps
         )
     }
 }
 
+/// A run that broke a promise.
+#[derive(Clone, Debug)]
+pub struct Violation {
+    /// Which seed.
+    pub seed: u64,
+    /// Which promise.
+    pub verdict: String,
+    /// Faults in order, one a line.
+    pub faults: String,
+    /// What the seed made of the world.
+    pub plan: Plan,
+    /// The newest events, one a line.
+    pub tail: String,
+}
+
+/// Events that the report of a violation shows.
+const TAIL: usize = 60;
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seed, verdict, faults, plan, tail } = self;
+        writeln!(f, "the newest events of seed {seed}:\n{tail}\n")?;
+        writeln!(f, "the world of seed {seed}: {plan:?}\n")?;
+        writeln!(f, "faults of seed {seed}, in order:\n{faults}\n")?;
+        writeln!(f, "VIOLATION in seed {seed}: {verdict}\n")?;
+        write!(f, "see all its events: make sim-one SEED={seed}")
+    }
+}
+
 /// Longest virtual time until everything serves after the last fault.
 const LIVENESS: Duration = Duration::from_secs(30);
+/// Longest virtual time until all replicas are where they shall be: each step of a change takes up to
+/// two reports to PD, and steps that were lost are taken back by PD only after a minute.
+const PLACEMENT: Duration = Duration::from_secs(300);
 
 /// Runs one seed.
 ///
 /// # Panics
-/// When a claim does not hold; the newest events are printed before.
+/// When a promise was broken; what is known of it is printed before.
 #[must_use]
 pub fn run(options: RunOptions) -> Report {
-    simulate(async move {
-        // Panics are among the faults, and at the end all replicas shall be there.
-        let plan = Plan { restarts: u32::MAX, ..Plan::of_seed(options.seed) };
-        let world = Rc::new(World::new(plan, options.is_printing));
-        match AssertUnwindSafe(inside(&world, options)).catch_unwind().await {
-            Ok(report) => {
-                world.end().await;
-                report
-            }
-            Err(panic) => {
-                eprintln!("the newest events of seed {}:\n{}", options.seed, world.log.tail());
-                eprintln!("run it alone: make sim-one SEED={}", options.seed);
-                std::panic::resume_unwind(panic)
-            }
-        }
+    run_or_say(options).unwrap_or_else(|violation| {
+        eprintln!("{violation}");
+        panic!("seed {}: {}", violation.seed, violation.verdict)
     })
 }
 
-async fn inside(world: &Rc<World>, options: RunOptions) -> Report {
+thread_local! {
+    /// Where the last panic of this thread was.
+    static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// From here on this process prints no panics: they are among the faults. The report of a violation
+/// says where it was found.
+pub fn quiet_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        LAST_PANIC.set(info.location().map(ToString::to_string));
+    }));
+}
+
+fn verdict_of(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic_message(panic);
+    LAST_PANIC.take().map_or_else(|| text.clone(), |place| format!("{text} ({place})"))
+}
+
+/// Runs one seed.
+///
+/// # Errors
+/// A promise was broken.
+pub fn run_or_say(options: RunOptions) -> Result<Report, Box<Violation>> {
+    simulate(async move {
+        let world = Rc::new(World::new(Plan::wild(options.seed), options.is_printing));
+        let rage = Rage::new(&world);
+        let result = AssertUnwindSafe(inside(&world, &rage, options)).catch_unwind().await;
+        let result = result.map_err(|panic| verdict_of(panic.as_ref()));
+        if result.is_err() && !world.up().is_empty() {
+            rage.note_plans().await;
+        }
+        world.end().await;
+        result.map_err(|verdict| {
+            let ledger = rage.ledger();
+            let line =
+                |(ms, what): &(u64, String)| format!("{:>5}.{:03} s  {what}", ms / 1000, ms % 1000);
+            Box::new(Violation {
+                seed: options.seed,
+                verdict,
+                faults: ledger.lines.iter().map(line).collect::<Vec<_>>().join("\n"),
+                plan: world.plan.clone(),
+                tail: world.log.tail(TAIL),
+            })
+        })
+    })
+}
+
+async fn inside(world: &Rc<World>, rage: &Rc<Rage>, options: RunOptions) -> Report {
     world.found().await;
-    world.log.note(format_args!("the cluster is complete"));
-    let watch = Rc::new(RefCell::new(LeaderWatch::default()));
+    world.log.note(Place::World, format_args!("the cluster is complete"));
+    let watch = Rc::new(RefCell::new(Watch::default()));
     actix_rt::spawn(look_on(world.clone(), watch.clone()));
     let clients = Clients::start(world, options.clients);
-    faults::rage(world, options.rage).await;
+    rage.run(options.rage).await;
     check_liveness(world, &clients).await;
     clients.stop();
+    rage.finish_leaving(PLACEMENT).await;
     // Nobody waits longer than that for an answer.
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    tokio::time::sleep(Duration::from_secs(7)).await;
     check_claims(world, &clients, &watch.borrow());
     check_replicas(world).await;
+    check_logs(world, &mut watch.borrow_mut().logs);
     let (hash, events) = world.log.digest();
     Report {
         seed: options.seed,
@@ -114,15 +192,29 @@ async fn inside(world: &Rc<World>, options: RunOptions) -> Report {
         events,
         operations: clients.counts(),
         timestamps: clients.given().len(),
-        terms: watch.borrow().terms(),
+        terms: watch.borrow().leaders.terms(),
+        faults: faults(world, rage),
+        virtual_ms: world.log.now_ms(),
     }
 }
 
-/// Looks at all replicas again and again.
-async fn look_on(world: Rc<World>, watch: Rc<RefCell<LeaderWatch>>) {
+/// What is looked at while a run goes on.
+#[derive(Default)]
+struct Watch {
+    leaders: LeaderWatch,
+    logs: LogWatch,
+}
+
+/// Looks at all replicas again and again, at their logs less often.
+async fn look_on(world: Rc<World>, watch: Rc<RefCell<Watch>>) {
     loop {
-        watch.borrow_mut().look(&world.claims());
-        tokio::time::sleep(millis(10)).await;
+        if let Some(logs) = world.logs() {
+            watch.borrow_mut().logs.look(&logs);
+        }
+        for _ in 0..10 {
+            watch.borrow_mut().leaders.look(&world.claims());
+            tokio::time::sleep(millis(10)).await;
+        }
     }
 }
 
@@ -152,9 +244,14 @@ async fn until_answered(world: &World, clients: &Clients, (node, key): (NodeId, 
     world.until(&what, LIVENESS, ask).await;
 }
 
-fn check_claims(world: &World, clients: &Clients, watch: &LeaderWatch) {
+fn check_claims(world: &World, clients: &Clients, watch: &Watch) {
+    let wrong = |node| world.with_node(node, |node| node.disk.wrong());
+    let wrong: Vec<String> = world.ids().into_iter().flat_map(wrong).collect();
+    assert_eq!(wrong, Vec::<String>::new(), "nobody goes on after a failed sync");
     assert_eq!(world.net.rivals(), Vec::<String>::new(), "one leader a term, by messages");
-    assert_eq!(watch.wrong(), &[] as &[String], "one leader a term, one lease at a time");
+    assert_eq!(world.net.double_votes(), Vec::<String>::new(), "one vote a term, by messages");
+    assert_eq!(watch.leaders.wrong(), &[] as &[String], "one leader a term, one lease at a time");
+    assert_eq!(watch.logs.wrong(), &[] as &[String], "logs match, what is committed stays");
     assert_eq!(timestamps(&clients.given()), None, "timestamps grow");
     match linear::check(&clients.records()) {
         None => {}
@@ -162,17 +259,45 @@ fn check_claims(world: &World, clients: &Clients, watch: &LeaderWatch) {
         Some((key, verdict)) => panic!("key {key}: {verdict:?}"),
     }
     let (answered, failed, unknown) = clients.counts();
-    assert!(answered > failed + unknown, "a run in which little works shows little");
+    assert!(answered * 2 > failed + unknown, "a run in which little works shows little");
+}
+
+fn check_logs(world: &World, watch: &mut LogWatch) {
+    let logs = world.logs().expect("all nodes are up and stay up");
+    watch.look(&logs);
+    assert_eq!(watch.wrong(), &[] as &[String], "logs match in the end");
+    assert!(watch.places() > 100, "few entries were compared: {}", watch.places());
 }
 
 async fn check_replicas(world: &World) {
     world
-        .until("all replicas to be level", LIVENESS, || {
-            std::future::ready(are_level(&world.replicas()))
-        })
+        .until("replicas where they shall be", PLACEMENT, || std::future::ready(world.is_placed()))
         .await;
-    let all = world.replicas();
-    assert_eq!(all.len(), world.plan.regions as usize + 1, "all Regions are there: {all:?}");
-    assert!(all.values().all(|replicas| replicas.len() == world.plan.nodes as usize), "{all:?}");
-    assert_eq!(differences(&all), Vec::<String>::new(), "replicas are equal");
+    let is_level = || std::future::ready(are_level(&world.replicas()));
+    world.until("all replicas to be level", LIVENESS, is_level).await;
+    assert_eq!(differences(&world.replicas()), Vec::<String>::new(), "replicas are equal");
+}
+
+/// What was planned, and what else happened because of it.
+fn faults(world: &World, rage: &Rage) -> BTreeMap<String, u64> {
+    let ledger = rage.ledger();
+    let mut counts: BTreeMap<String, u64> =
+        ledger.counts.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect();
+    for node in world.ids() {
+        for mishap in world.with_node(node, |node| node.disk.met()) {
+            *counts.entry(format!("disk: {}", mishap.name())).or_default() += 1;
+        }
+    }
+    let harm = world.net.harm();
+    let parcels = [
+        ("message: lost", harm.lost),
+        ("message: lost at a cut", harm.cut),
+        ("message: delivered twice", harm.doubled),
+        ("message: overtaken", harm.late),
+        ("message: delivered to a node that was stopped", harm.held),
+    ];
+    for (kind, count) in parcels {
+        counts.insert(kind.to_owned(), count);
+    }
+    counts
 }

@@ -1,9 +1,11 @@
 //! The network as one simulated node sees it.
+use super::gate::Gate;
 use super::net::{Link, Net, millis};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use protobuf::Message as _;
 use raft::eraftpb::{self, MessageType};
+use std::fmt;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,13 +21,15 @@ use troupe_actors::transport::{OutgoingSnapshot, Transport, TransportError};
 use troupe_types::pd::{PdRequest, PdResult};
 use troupe_types::raft_message::RaftEnvelope;
 use troupe_types::request::{RegionBody, RegionRequest, RegionResult};
-use troupe_types::{Moment, NodeId, StoreId, Term, TraceTags, codec};
+use troupe_types::{Moment, NodeId, PeerId, StoreId, Term, TraceTags, codec};
 
 /// What a node that is up takes from the network.
 #[derive(Clone)]
 pub struct Endpoint {
     /// Environment of its present life.
     pub env: Env,
+    /// What holds all its tasks.
+    pub gate: Arc<Gate>,
     /// Its Stores.
     pub stores: LocalStores,
     /// Its PD.
@@ -126,16 +130,16 @@ impl SimTransport {
             self.wait(BROKEN_MS).await;
             return Err(broken("lost on the way"));
         };
-        let cut = end.env.power.until_cut();
+        let (cut, gate) = (end.env.power.until_cut(), end.gate.clone());
         let result = tokio::select! {
             biased;
             () = cut => Err(broken("the other node crashed")),
-            result = serve(end) => result,
+            result = gate.gated(serve(end)) => result,
         }?;
         let text = format!("{result:?}");
         let crc = crc32c::crc32c(text.as_bytes());
         let start: String = text.chars().take(ANSWER_CHARS).collect();
-        let back = format!("answer {crc:08x} to {what}: {start}");
+        let back = format!("answer ({crc:08x}) to {what}: {start}");
         if self.net.carry((link.1, link.0), back, true).await {
             return Ok(result);
         }
@@ -165,7 +169,7 @@ impl Transport for SimTransport {
         snapshot: OutgoingSnapshot,
     ) -> BoxFuture<'static, Result<(), TransportError>> {
         let manifest = &snapshot.manifest;
-        let what = format!("snapshot of {} at {}", manifest.region.id, manifest.index);
+        let what = format!("snapshot of region {} at {}", manifest.region.id, manifest.index);
         self.call(self.net.home(to), what, Duration::from_secs(60), move |end| async move {
             receive(&end, to, &snapshot)
         })
@@ -192,7 +196,7 @@ impl Transport for SimTransport {
     ) -> BoxFuture<'static, Result<PdResult, TransportError>> {
         let patience = self.patience(deadline);
         let crc = crc32c::crc32c(&codec::encode(&request));
-        let what = format!("pd {} {crc:08x}", pd_name(&request));
+        let what = format!("ask PD: {} ({crc:08x})", pd_name(&request));
         self.call(node_at(address), what, patience, move |end| async move {
             let deadline = end.env.now().after(patience);
             Ok(end.pd.call(request, deadline).await)
@@ -206,7 +210,7 @@ impl Transport for SimTransport {
         deadline: Moment,
     ) -> BoxFuture<'static, Result<Vec<WireSpan>, TransportError>> {
         let patience = self.patience(deadline);
-        self.call(Some(node), format!("trace {id}"), patience, move |end| async move {
+        self.call(Some(node), format!("spans of trace {id}"), patience, move |end| async move {
             let spans = end.env.traces.trace(id);
             Ok(spans.iter().map(|span| span.to_wire(node.get())).collect())
         })
@@ -250,29 +254,53 @@ pub(super) fn leads_in(envelope: &RaftEnvelope) -> Option<Term> {
     (is_leaders && !envelope.is_tombstone).then_some(Term(message.term))
 }
 
-pub(super) fn raft_line(envelope: &RaftEnvelope) -> String {
+/// The term and the candidate that the sender has given its vote to, if this message says so.
+pub(super) fn vote_in(envelope: &RaftEnvelope) -> Option<(Term, PeerId)> {
     let message = parse(envelope);
-    let kind = if envelope.is_tombstone {
-        "Tombstone".to_owned()
-    } else {
-        format!("{:?}", message.get_msg_type())
+    let candidate = match message.get_msg_type() {
+        MessageType::MsgRequestVote => envelope.from.id,
+        MessageType::MsgRequestVoteResponse if !message.reject => envelope.to.id,
+        _ => return None,
     };
-    format!(
-        "r{} p{}→p{} {kind}{} term {} index {} entries {} commit {} crc {:08x}",
-        envelope.region,
-        envelope.from.id,
-        envelope.to.id,
-        if message.reject {
-            format!(" refused, has {}", message.reject_hint)
-        } else {
-            String::new()
-        },
-        message.term,
-        message.index,
-        message.entries.len(),
-        message.commit,
-        crc32c::crc32c(&envelope.message),
-    )
+    (!envelope.is_tombstone).then_some((Term(message.term), candidate))
+}
+
+/// A Raft message in words.
+pub(super) struct RaftLine<'a>(pub &'a RaftEnvelope);
+
+impl fmt::Display for RaftLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (envelope, message) = (self.0, parse(self.0));
+        let (from, to) = (envelope.from.id, envelope.to.id);
+        write!(f, "region {}: replica {from} to {to}, ", envelope.region)?;
+        if envelope.is_tombstone {
+            return f.write_str("\"you were removed\"");
+        }
+        let verdict = if message.reject { " no" } else { " yes" };
+        match message.get_msg_type() {
+            MessageType::MsgAppend => {
+                let (count, index, term) = (message.entries.len(), message.index, message.log_term);
+                write!(f, "append {count} behind {index} of term {term}")?;
+                write!(f, ", committed {}", message.commit)?;
+            }
+            MessageType::MsgAppendResponse if message.reject => {
+                let (index, hint) = (message.index, message.reject_hint);
+                write!(f, "appended? no, not behind {index}, I have {hint}")?;
+            }
+            MessageType::MsgAppendResponse => write!(f, "appended up to {}", message.index)?,
+            MessageType::MsgHeartbeat => write!(f, "heartbeat, committed {}", message.commit)?,
+            MessageType::MsgHeartbeatResponse => f.write_str("heartbeat heard")?,
+            MessageType::MsgRequestVote => write!(f, "vote for me, I have {}", message.index)?,
+            MessageType::MsgRequestPreVote => {
+                write!(f, "would you vote for me? I have {}", message.index)?;
+            }
+            MessageType::MsgRequestVoteResponse => write!(f, "vote:{verdict}")?,
+            MessageType::MsgRequestPreVoteResponse => write!(f, "would vote:{verdict}")?,
+            MessageType::MsgTimeoutNow => f.write_str("stand for election now")?,
+            other => write!(f, "{other:?}")?,
+        }
+        write!(f, " (term {}, {:08x})", message.term, crc32c::crc32c(&envelope.message))
+    }
 }
 
 fn request_line(request: &RegionRequest) -> String {
@@ -286,7 +314,8 @@ fn request_line(request: &RegionRequest) -> String {
         RegionBody::Release => "release",
     };
     let crc = crc32c::crc32c(&codec::encode(request));
-    format!("{kind} r{} s{} {crc:08x}", request.target.region, request.store)
+    let (region, store) = (request.target.region, request.store);
+    format!("{kind} region {region} at store {store} ({crc:08x})")
 }
 
 fn pd_name(request: &PdRequest) -> String {

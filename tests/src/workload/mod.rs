@@ -10,4 +10,4 @@ pub mod generator;
 pub mod history;
 
 pub use generator::Generator;
-pub use history::{History, Op, OpId, Outcome, Record};
+pub use history::{History, Op, OpId, Outcome, Record, Value};

@@ -309,6 +309,7 @@ impl<W> RegionCore<W> {
     fn on_tick(&mut self) {
         self.node.tick();
         if !self.is_leader() {
+            self.doubt_leader();
             return;
         }
         if self.now.since(self.last_report) >= self.options.report_every {
@@ -324,6 +325,19 @@ impl<W> RegionCore<W> {
             return;
         }
         self.renew_idle_lease();
+    }
+
+    /// A learner never stands for election, so raft-rs lets it believe in its last leader for ever. One
+    /// that was removed while it heard nothing must miss its leader, else nobody destroys it.
+    fn doubt_leader(&mut self) {
+        let leader = self.node.raft.leader_id;
+        if leader == raft::INVALID_ID || self.node.raft.promotable() {
+            return;
+        }
+        let heard = self.heard.get(&PeerId(leader)).copied().unwrap_or(self.started);
+        if self.now.since(heard) >= self.options.election_timeout() * 2 {
+            self.node.raft.become_follower(self.node.raft.term, raft::INVALID_ID);
+        }
     }
 
     fn on_message(

@@ -55,6 +55,10 @@ impl<W> RegionCore<W> {
         };
         match refusal {
             Some(error) => out.push(Output::Reply(waiter, Err(error))),
+            None if planted!(NoopSkipped) && !self.node.raft.commit_to_current_term() => {
+                let known = LogIndex(self.node.raft.raft_log.committed);
+                self.on_await_applied(known, waiter, out);
+            }
             None => self.reads.unsent.push(waiter),
         }
     }
@@ -95,7 +99,9 @@ impl<W> RegionCore<W> {
     }
 
     fn start_round(&mut self) {
-        self.reads.last_number += 1;
+        if !planted!(ReadContextReused) {
+            self.reads.last_number += 1;
+        }
         let round = Round {
             term: self.term(),
             number: self.reads.last_number,

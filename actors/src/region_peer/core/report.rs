@@ -49,7 +49,8 @@ impl<W> RegionCore<W> {
         self.reported_trouble = (down.clone(), pending.clone());
         out.push(Output::Report(RegionReport {
             region: self.region().clone(),
-            leader: self.me,
+            // It may have been a learner when it was made.
+            leader: self.region().peer(self.me.id).unwrap_or(self.me),
             term: self.term(),
             down,
             pending,

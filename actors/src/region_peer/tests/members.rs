@@ -104,6 +104,23 @@ fn a_replica_joins_as_learner_and_becomes_a_voter() {
     assert_eq!(cluster.node(4).commands, [put("b", "2")], "the first came with the snapshot");
 }
 
+/// Found by the simulator: a voter was demoted and removed while its node was cut off. As a learner it
+/// stood for no election, kept its last leader, and so was never named to PD as an orphan.
+#[test]
+fn a_learner_that_hears_nothing_misses_its_leader() {
+    let mut cluster = Cluster::led();
+    cluster.create(learner(4));
+    cluster.change(1, vec![PeerChange::AddLearner(learner(4))]);
+    cluster.tick(&[1], 6);
+    assert_eq!(cluster.status(4).leader, Some(voter(1)));
+    cluster.isolate(4);
+    cluster.change(1, vec![PeerChange::Remove(learner(4))]);
+    cluster.tick(&[1, 2, 3, 4], 10);
+    assert_eq!(cluster.status(4).leader, Some(voter(1)), "not at once");
+    cluster.tick(&[1, 2, 3, 4], 20);
+    assert_eq!(cluster.status(4).leader, None);
+}
+
 #[test]
 fn a_swap_answers_once_it_is_no_longer_joint() {
     let mut cluster = Cluster::led();

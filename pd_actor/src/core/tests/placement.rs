@@ -40,6 +40,19 @@ fn the_system_region_grows_one_by_one_on_the_first_nodes() {
     assert_eq!(made, [SYSTEM_REGION; 2], "two operators, one after the other");
 }
 
+/// Found by the simulator: with a replica on every Store there is none to move to, and the Store that
+/// leaves kept its replica for ever.
+#[test]
+fn a_drained_store_loses_a_replica_that_its_region_has_too_many_of() {
+    let mut pd = cluster(4);
+    let mut groups = vec![data(10, &[1, 2, 3, 4], 2)];
+    settle(&mut pd, &mut groups);
+    let store = StoreId(2);
+    assert_eq!(pd.ask(PdRequest::DrainStore { store }), Ok(PdReply::Done));
+    settle(&mut pd, &mut groups);
+    assert_eq!(groups[0].stores(), [1, 3, 4]);
+}
+
 #[test]
 fn a_drained_store_loses_all_replicas_a_few_at_a_time() {
     let mut pd = cluster(5);

@@ -4,14 +4,28 @@
 //! configurations ("Testing for linearizability", 2017). A key is checked by itself (Herlihy and Wing:
 //! linearizability is local).
 //!
-//! An operation of unknown outcome may take effect at any time after it was asked for, or never. Never
-//! is the same as "after everything else", so it simply has no end. Writes of unknown outcome whose
-//! value nobody saw are left out: they can always be put at the end.
-use crate::workload::{Op, Outcome, Record};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+//! An operation of unknown outcome may take effect at any time after it was asked for, or never. Three
+//! things keep the search small, most of them because values are unique:
+//! * A write of unknown outcome whose value nobody saw is left out: it can always be put at the end.
+//!   One whose value was seen took effect, and before whoever saw it returned.
+//! * A value is gone for good once it is overwritten: nothing overwrites it before all have seen it
+//!   who say that they did (`search.rs`).
+//! * Values that nobody saw are all alike, and so are deletes of unknown outcome: of those that may
+//!   happen, the first asked for does.
+//!
+//! Measured in the profile of the tests, 10,000 operations of 8 clients on one key: 6 ms; with 2 % of
+//! unknown outcome and a stale read, 9 to 21 ms.
+mod search;
 
-/// Most configurations looked at for one key.
-const LIMIT: u64 = 3_000_000;
+use crate::workload::{Op, Outcome, Record, Value};
+use search::Search;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Most steps of the search for one key.
+const LIMIT: u64 = 20_000_000;
+
+/// Stands for every value that nobody saw.
+const UNSEEN: Value = Value::MAX;
 
 /// What the check of one key came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +39,9 @@ pub enum Verdict {
 }
 
 /// Checks each key; answers the first one that is not found linearizable.
+///
+/// # Panics
+/// Two writes of one key write the same value.
 #[must_use]
 pub fn check(records: &[Record]) -> Option<(u32, Verdict)> {
     let mut keys: BTreeMap<u32, Vec<Record>> = BTreeMap::new();
@@ -36,157 +53,121 @@ pub fn check(records: &[Record]) -> Option<(u32, Verdict)> {
 }
 
 /// Checks the operations of one key.
+///
+/// # Panics
+/// As [`check`].
 #[must_use]
 pub fn check_key(records: &[Record]) -> Verdict {
-    let relevant = relevant(records);
-    Search::new(&relevant).run()
+    check_key_within(records, LIMIT)
 }
 
-/// Operations that say something: without effect-free ones, reads that never came back, and writes
-/// of unknown outcome that nobody saw.
-fn relevant(records: &[Record]) -> Vec<Record> {
-    let mut seen = BTreeSet::new();
-    for record in records {
-        match record.outcome {
-            Outcome::Read(Some(value)) | Outcome::Swapped { previous: Some(value), .. } => {
-                seen.insert(value);
-            }
-            Outcome::Read(None)
-            | Outcome::Swapped { previous: None, .. }
-            | Outcome::Done
-            | Outcome::Failed
-            | Outcome::Unknown => {}
-        }
-    }
-    let is_relevant = |record: &&Record| match (record.outcome, record.op) {
-        (Outcome::Failed, _) | (Outcome::Unknown, Op::Get) => false,
-        (Outcome::Unknown, Op::Put(value) | Op::Cas { new: value, .. }) => seen.contains(&value),
-        (Outcome::Unknown, Op::Delete)
-        | (Outcome::Read(_) | Outcome::Done | Outcome::Swapped { .. }, _) => true,
+fn check_key_within(records: &[Record], limit: u64) -> Verdict {
+    assert_unique(records);
+    Search::new(relevant(records)).run(limit)
+}
+
+fn assert_unique(records: &[Record]) {
+    let mut written = BTreeSet::from([UNSEEN]);
+    let perhaps_wrote = |record: &&Record| match record.outcome {
+        Outcome::Failed | Outcome::Swapped { succeeded: false, .. } => false,
+        Outcome::Read(_) | Outcome::Done | Outcome::Swapped { .. } | Outcome::Unknown => true,
     };
-    records.iter().filter(is_relevant).copied().collect()
-}
-
-/// The register: what is there after `record` took effect, if it can take effect now.
-fn apply(state: Option<u64>, record: &Record) -> Option<Option<u64>> {
-    match (record.op, record.outcome) {
-        (Op::Get, Outcome::Read(value)) => (value == state).then_some(state),
-        (Op::Put(value), _) => Some(Some(value)),
-        (Op::Delete, _) => Some(None),
-        (Op::Cas { expect, new }, Outcome::Swapped { succeeded, previous }) => {
-            let is_true = previous == state && succeeded == (state == expect);
-            is_true.then_some(if succeeded { Some(new) } else { state })
-        }
-        (Op::Cas { expect, new }, _) => Some(if state == expect { Some(new) } else { state }),
-        (Op::Get, _) => Some(state),
+    for value in records.iter().filter(perhaps_wrote).filter_map(|record| written_by(record.op)) {
+        assert!(written.insert(value), "two operations write the value {value}");
     }
 }
 
-/// Beginnings and ends in time, as a list from which operations can be taken out and put back.
-struct Search<'a> {
-    records: &'a [Record],
-    /// Event `2i` is the beginning of operation `i`, `2i + 1` its end. The list's head is behind all.
-    next: Vec<usize>,
-    before: Vec<usize>,
-    head: usize,
+fn written_by(op: Op) -> Option<Value> {
+    match op {
+        Op::Put(value) | Op::Cas { new: value, .. } => Some(value),
+        Op::Get | Op::Delete => None,
+    }
 }
 
-impl<'a> Search<'a> {
-    fn new(records: &'a [Record]) -> Self {
-        let head = records.len() * 2;
-        let mut events: Vec<(u64, usize)> = Vec::with_capacity(head);
-        for (i, record) in records.iter().enumerate() {
-            let end = match record.outcome {
-                Outcome::Unknown => u64::MAX,
-                Outcome::Read(_) | Outcome::Done | Outcome::Swapped { .. } | Outcome::Failed => {
-                    record.returned.unwrap_or(u64::MAX)
-                }
-            };
-            events.push((record.invoked, 2 * i));
-            events.push((end, 2 * i + 1));
+/// An operation that says something.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    record: Record,
+    /// It took effect before this point in time, if at all.
+    end: u64,
+    /// What a write leaves.
+    writes: Value,
+}
+
+impl Step {
+    /// The value that was there when it took effect.
+    fn saw(&self) -> Option<Value> {
+        match (self.record.op, self.record.outcome) {
+            (_, Outcome::Read(value) | Outcome::Swapped { previous: value, .. }) => value,
+            (Op::Cas { expect, .. }, Outcome::Unknown) => expect,
+            (_, Outcome::Done | Outcome::Failed | Outcome::Unknown) => None,
         }
-        events.sort_unstable();
-        let (mut next, mut before) = (vec![head; head + 1], vec![head; head + 1]);
-        let mut last = head;
-        for (_, event) in events {
-            next[last] = event;
-            before[event] = last;
-            last = event;
+    }
+
+    /// It may also have had no effect at all.
+    fn is_optional(&self) -> bool {
+        self.record.outcome == Outcome::Unknown && self.record.op == Op::Delete
+    }
+}
+
+/// Operations without those that had no effect, that read and never came back, and that wrote with
+/// unknown outcome what nobody saw.
+fn relevant(records: &[Record]) -> Vec<Step> {
+    let seen = seen(records);
+    let step = |record: &Record| {
+        let returned = match record.outcome {
+            Outcome::Unknown => u64::MAX,
+            Outcome::Read(_) | Outcome::Done | Outcome::Swapped { .. } | Outcome::Failed => {
+                record.returned.unwrap_or(u64::MAX)
+            }
+        };
+        let by = written_by(record.op).and_then(|value| seen.get(&value)).copied();
+        let end = match (record.op, record.outcome) {
+            (_, Outcome::Failed) | (Op::Get, Outcome::Unknown) => return None,
+            (Op::Put(_) | Op::Cas { .. }, Outcome::Unknown) => by?,
+            (Op::Delete, Outcome::Unknown)
+            | (_, Outcome::Read(_) | Outcome::Done | Outcome::Swapped { .. }) => returned,
+        };
+        let writes = written_by(record.op).filter(|value| seen.contains_key(value));
+        Some(Step { record: *record, end, writes: writes.unwrap_or(UNSEEN) })
+    };
+    records.iter().filter_map(step).collect()
+}
+
+/// Each value that was surely there, and a point in time before which it was.
+fn seen(records: &[Record]) -> BTreeMap<Value, u64> {
+    let mut seen = BTreeMap::new();
+    let mut expected = BTreeMap::new();
+    for record in records {
+        match (record.op, record.outcome) {
+            (_, Outcome::Read(Some(value)) | Outcome::Swapped { previous: Some(value), .. }) => {
+                lower(&mut seen, value, record.returned.unwrap_or(u64::MAX));
+            }
+            (Op::Cas { expect: Some(value), new }, Outcome::Unknown) => {
+                expected.insert(new, value);
+            }
+            (Op::Get | Op::Put(_) | Op::Delete | Op::Cas { .. }, _) => {}
         }
-        next[last] = head;
-        before[head] = last;
-        Self { records, next, before, head }
     }
-
-    fn unlink(&mut self, event: usize) {
-        let (before, next) = (self.before[event], self.next[event]);
-        self.next[before] = next;
-        self.before[next] = before;
-    }
-
-    fn relink(&mut self, event: usize) {
-        let (before, next) = (self.before[event], self.next[event]);
-        self.next[before] = event;
-        self.before[next] = event;
-    }
-
-    fn run(mut self) -> Verdict {
-        let mut state: Option<u64> = None;
-        let mut done = vec![0_u64; self.records.len().div_ceil(64)];
-        let mut visited: HashSet<(Vec<u64>, Option<u64>)> = HashSet::new();
-        let mut taken: Vec<(usize, Option<u64>)> = Vec::new();
-        let (mut deepest, mut stuck_at) = (0, self.next[self.head]);
-        let mut event = self.next[self.head];
-        let mut steps = 0_u64;
-        while self.next[self.head] != self.head {
-            steps += 1;
-            if steps > LIMIT {
-                return Verdict::Undecided;
-            }
-            let (op, is_end) = (event / 2, event % 2 == 1);
-            if !is_end && event != self.head {
-                if let Some(after) = apply(state, &self.records[op]) {
-                    done[op / 64] |= 1 << (op % 64);
-                    if visited.insert((done.clone(), after)) {
-                        taken.push((op, state));
-                        state = after;
-                        self.unlink(2 * op);
-                        self.unlink(2 * op + 1);
-                        event = self.next[self.head];
-                        continue;
-                    }
-                    done[op / 64] &= !(1 << (op % 64));
-                }
-                event = self.next[event];
-                continue;
-            }
-            // An operation ended that could not take effect before: take the last choice back.
-            if taken.len() >= deepest {
-                (deepest, stuck_at) = (taken.len(), event);
-            }
-            let Some((op, earlier)) = taken.pop() else {
-                return Verdict::Violation(self.report(stuck_at));
-            };
-            state = earlier;
-            done[op / 64] &= !(1 << (op % 64));
-            self.relink(2 * op + 1);
-            self.relink(2 * op);
-            event = self.next[2 * op];
+    // A swap whose new value was seen found the value that it expected, even if nobody said so.
+    let mut news: Vec<(Value, u64)> = seen.iter().map(|(value, by)| (*value, *by)).collect();
+    while let Some((new, by)) = news.pop() {
+        if let Some(value) = expected.get(&new)
+            && lower(&mut seen, *value, by)
+        {
+            news.push((*value, by));
         }
-        Verdict::Linearizable
     }
+    seen
+}
 
-    /// The operations that were under way when nothing went on.
-    fn report(&self, stuck_at: usize) -> String {
-        let Some(stuck) = self.records.get(stuck_at / 2) else { return "no event".to_owned() };
-        let end = stuck.returned.unwrap_or(u64::MAX);
-        let from = stuck.invoked.saturating_sub(60);
-        let near = self.records.iter().filter(|r| {
-            r.invoked <= end && (r.returned.is_none_or(|at| at >= from) || r.invoked >= from)
-        });
-        let lines: Vec<_> = near.map(ToString::to_string).collect();
-        format!("nothing explains\n  {stuck}\namong\n  {}", lines.join("\n  "))
+/// Is it news that `value` was there before `by`?
+fn lower(seen: &mut BTreeMap<Value, u64>, value: Value, by: u64) -> bool {
+    let is_news = seen.get(&value).is_none_or(|known| by < *known);
+    if is_news {
+        seen.insert(value, by);
     }
+    is_news
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Claims about order: timestamps, leaders, leases.
+//! Claims about order: timestamps, leaders, votes, leases.
 use std::collections::BTreeMap;
 use troupe_types::{PeerId, RegionId, StoreId, Term, Timestamp};
 
@@ -90,6 +90,37 @@ impl LeaderWatch {
     #[must_use]
     pub fn terms(&self) -> usize {
         self.leaders.len()
+    }
+}
+
+/// Watches whom replicas vote for.
+#[derive(Debug, Default)]
+pub struct VoteWatch {
+    votes: BTreeMap<(RegionId, PeerId, Term), PeerId>,
+    wrong: Vec<String>,
+}
+
+impl VoteWatch {
+    /// `voter` told `candidate` that it has its vote in `term`. It may say so twice.
+    pub fn granted(&mut self, region: RegionId, term: Term, (voter, candidate): (PeerId, PeerId)) {
+        let known = *self.votes.entry((region, voter, term)).or_insert(candidate);
+        if known != candidate {
+            self.wrong.push(format!(
+                "region {region} term {term}: replica {voter} voted for {known} and {candidate}"
+            ));
+        }
+    }
+
+    /// What was wrong.
+    #[must_use]
+    pub fn wrong(&self) -> &[String] {
+        &self.wrong
+    }
+
+    /// Votes that were seen.
+    #[must_use]
+    pub fn votes(&self) -> usize {
+        self.votes.len()
     }
 }
 

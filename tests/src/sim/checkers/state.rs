@@ -33,7 +33,8 @@ pub fn replicas(engines: &[(StoreId, &dyn KvEngine)]) -> BTreeMap<RegionId, Vec<
     all
 }
 
-fn regions(engine: &dyn KvEngine) -> Vec<RegionId> {
+/// All Regions that the Store knows of, in order.
+pub(super) fn regions(engine: &dyn KvEngine) -> Vec<RegionId> {
     let mut found = Vec::new();
     let scanned =
         engine.snapshot().scan(Cf::Raft, &KeyRange::prefix(b"R"), false, &mut |key, _| {

@@ -1,7 +1,10 @@
 //! The checker accepts what can be explained and refuses what cannot.
-use super::{Verdict, check, check_key};
+use super::{Verdict, check, check_key, check_key_within};
 use crate::workload::{History, Op, OpId, Outcome};
 use Outcome::{Done, Read, Unknown};
+
+mod long;
+mod random;
 
 /// A history on key 0 from lines of (operation, outcome), one after the other.
 fn sequence(steps: &[(Op, Outcome)]) -> History {
@@ -143,19 +146,88 @@ fn keys_are_checked_apart() {
 }
 
 #[test]
-fn long_histories_are_decided() {
-    let mut history = History::default();
-    for round in 0..2_000_u64 {
-        let writes: Vec<_> =
-            (0..4).map(|c| (c, history.invoke(c, 0, Op::Put(round * 4 + u64::from(c))))).collect();
-        let read = history.invoke(9, 0, Op::Get);
-        for (_, id) in writes.iter().filter(|(c, _)| u64::from(*c) != round % 50) {
-            history.complete(*id, Done);
-        }
-        history.complete(read, Read(Some(round * 4 + 3)));
+fn an_update_that_got_lost_is_found() {
+    let cas = |expect, new| Op::Cas { expect: Some(expect), new };
+    assert!(!passes(&sequence(&[
+        (Op::Put(1), Done),
+        (cas(1, 2), swapped(true, Some(1))),
+        (Op::Get, Read(Some(1))),
+    ])));
+    assert!(!passes(&sequence(&[
+        (Op::Put(1), Done),
+        (cas(1, 2), swapped(true, Some(1))),
+        (cas(1, 3), swapped(true, Some(1))),
+        (Op::Get, Read(Some(3))),
+    ])));
+}
+
+#[test]
+fn a_deleted_value_that_comes_back_is_found() {
+    let deleted = [(Op::Put(1), Done), (Op::Delete, Done)];
+    for back in
+        [&[(Op::Get, Read(Some(1)))][..], &[(Op::Get, Read(None)), (Op::Get, Read(Some(1)))]]
+    {
+        assert!(!passes(&sequence(&[&deleted[..], back].concat())));
     }
-    assert!(passes(&history));
-    let get = history.invoke(9, 0, Op::Get);
-    history.complete(get, Read(Some(3)));
+}
+
+#[test]
+fn a_read_that_goes_back_while_the_write_is_under_way_is_found() {
+    let mut history = sequence(&[(Op::Put(1), Done)]);
+    let write = history.invoke(1, 0, Op::Put(2));
+    for value in [2, 1] {
+        let read = history.invoke(2, 0, Op::Get);
+        history.complete(read, Read(Some(value)));
+    }
+    history.complete(write, Done);
+    assert!(!passes(&history));
+}
+
+#[test]
+fn an_unknown_swap_that_was_seen_found_what_it_expected() {
+    let cas = Op::Cas { expect: Some(1), new: 2 };
+    let seen = (Op::Get, Read(Some(2)));
+    assert!(passes(&sequence(&[(Op::Put(1), Unknown), (cas, Unknown), seen])));
+    assert!(!passes(&sequence(&[(Op::Put(1), Outcome::Failed), (cas, Unknown), seen])));
+    assert!(!passes(&sequence(&[(cas, Unknown), seen, (Op::Put(1), Done)])));
+}
+
+#[test]
+fn each_unknown_delete_explains_one_loss() {
+    let put = |value| (Op::Put(value), Done);
+    let (gone, lost) = ((Op::Get, Read(None)), (Op::Delete, Unknown));
+    assert!(passes(&sequence(&[lost, put(1), gone])));
+    assert!(passes(&sequence(&[lost, lost, put(1), gone, put(2), gone])));
+    assert!(!passes(&sequence(&[lost, put(1), gone, put(2), gone])));
+    assert!(!passes(&sequence(&[put(1), gone, lost])));
+}
+
+#[test]
+fn giving_up_is_no_pass() {
+    let mut history = History::default();
+    let puts: Vec<OpId> = (0..20).map(|value| history.invoke(1, 0, Op::Put(value))).collect();
+    puts.into_iter().for_each(|put| history.complete(put, Done));
+    for value in [7, 9, 7] {
+        let read = history.invoke(2, 0, Op::Get);
+        history.complete(read, Read(Some(value)));
+    }
+    assert_eq!(check_key_within(history.records(), 100), Verdict::Undecided);
     assert!(matches!(check_key(history.records()), Verdict::Violation(_)));
+}
+
+#[test]
+fn a_violation_names_who_wrote_and_who_saw() {
+    let stale = [(Op::Put(11), Done), (Op::Put(22), Done), (Op::Get, Read(Some(11)))];
+    let Verdict::Violation(why) = check_key(sequence(&stale).records()) else {
+        panic!("a stale read passes")
+    };
+    for line in ["with 11 there", "Put(11) = Done", "Put(22) = Done", "Get = Read(Some(11))"] {
+        assert!(why.contains(line), "{line} is not in\n{why}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "two operations write the value 5")]
+fn values_must_be_unique() {
+    let _ = check_key(sequence(&[(Op::Put(5), Done), (Op::Put(5), Done)]).records());
 }

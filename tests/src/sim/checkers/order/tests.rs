@@ -1,5 +1,5 @@
 //! The checks of order find what they are for.
-use super::{Claim, Given, LeaderWatch, timestamps};
+use super::{Claim, Given, LeaderWatch, VoteWatch, timestamps};
 use troupe_types::{PeerId, RegionId, StoreId, Term, Timestamp};
 
 fn given(invoked: u64, returned: u64, first: u64, last: u64) -> Given {
@@ -40,4 +40,17 @@ fn two_leases_at_one_moment_are_found() {
     assert!(watch.wrong().is_empty());
     watch.look(&[claim(1, 6, true, true), claim(2, 7, true, true)]);
     assert_eq!(watch.wrong().len(), 1);
+}
+
+#[test]
+fn two_votes_of_one_replica_in_one_term_are_found() {
+    let mut watch = VoteWatch::default();
+    let mut vote = |voter, term, candidate| {
+        watch.granted(RegionId(2), Term(term), (PeerId(voter), PeerId(candidate)));
+        watch.wrong().len()
+    };
+    for right in [(1, 6, 2), (1, 6, 2), (3, 6, 4), (1, 7, 4)] {
+        assert_eq!(vote(right.0, right.1, right.2), 0, "{right:?}");
+    }
+    assert_eq!(vote(1, 6, 4), 1);
 }
