@@ -170,3 +170,26 @@ fn b26_a_leader_whose_disk_hangs_hands_over() {
         assert_linearizable(&load);
     });
 }
+
+/// tikv#9886 and its kin: a leader with a full disk refused writes for as long as the disk was full,
+/// although the others had room, and gateways went on asking it after it had stepped down.
+#[test]
+fn b15_a_leader_whose_disk_is_full_hands_over_and_works_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    block_on(async {
+        let (mut cluster, load) = three_nodes(folder.path()).await;
+        let full = a_leader(&cluster).await;
+        cluster.disk(full).fill();
+        write_all(&load, others_than(full)).await;
+        let (_, refused, _) = cluster.disk(full).met();
+        assert!(refused > 0, "the disk of node {} was not asked", full + 1);
+        cluster.disk(full).heal();
+        // RocksDB may have had to flush meanwhile, which ends the node.
+        if cluster.take_end(full).is_some() {
+            cluster.clear_mark(full);
+            cluster.start(full);
+        }
+        until_serving(&load).await.expect("with room again it works");
+        assert_linearizable(&load);
+    });
+}
