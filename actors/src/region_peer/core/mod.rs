@@ -231,7 +231,7 @@ impl<W> RegionCore<W> {
             return;
         }
         match input {
-            Input::Tick => self.on_tick(),
+            Input::Tick => self.on_tick(out),
             Input::Raft { from, epoch, message } => self.on_message(from, epoch, message, out),
             Input::SnapshotReceived { from, message, manifest, folder } => {
                 self.on_snapshot_received(from, message, (manifest, folder), out);
@@ -306,7 +306,7 @@ impl<W> RegionCore<W> {
         self.node.raft.set_randomized_election_timeout(self.election_ticks);
     }
 
-    fn on_tick(&mut self) {
+    fn on_tick(&mut self, out: &mut Vec<Output<W>>) {
         self.node.tick();
         if !self.is_leader() {
             self.doubt_leader();
@@ -320,6 +320,10 @@ impl<W> RegionCore<W> {
             // Its term has no lease any more (see `lease.rs`): a new term gives a new one.
             self.node.raft.become_follower(self.node.raft.term, raft::INVALID_ID);
             return;
+        }
+        if self.is_stalled_alone() && !self.lease.is_forfeited() {
+            // It would go on heartbeating and reading by its lease, and no write would ever end.
+            self.on_step_aside(out);
         }
         self.renew_idle_lease();
     }

@@ -9,6 +9,7 @@
 use super::{ApplyOutcome, CommittedEntry, Delegate, Output, RegionCore, lease::Lease};
 use raft::StateRole;
 use raft::eraftpb::{Entry, Message, MessageType};
+use std::time::Duration;
 use troupe_storage::raft_log::RegionLogWrite;
 use troupe_types::error::UnknownReason;
 use troupe_types::{LogIndex, Moment, PeerId, RegionError};
@@ -18,6 +19,8 @@ pub(super) struct Unpersisted {
     number: u64,
     needs_sync: bool,
     messages: Vec<Message>,
+    /// When it was handed out.
+    since: Moment,
 }
 
 impl<W> RegionCore<W> {
@@ -67,7 +70,8 @@ impl<W> RegionCore<W> {
         let reads = ready.take_read_states();
         let committed = ready.take_committed_entries();
         self.node.advance_append_async(ready);
-        self.persist(Unpersisted { number, needs_sync, messages: answers }, write, out);
+        let since = self.now;
+        self.persist(Unpersisted { number, needs_sync, messages: answers, since }, write, out);
         self.apply(committed, out);
         self.on_read_states(reads, out);
     }
@@ -113,6 +117,16 @@ impl<W> RegionCore<W> {
             self.node.on_persist_ready(last);
             self.note_applied();
         }
+    }
+
+    /// Does this leader's own disk hold up what the others have long made durable? That is so when its
+    /// oldest write has been under way for an election time-out and a majority without it has committed
+    /// more than it holds itself. A disk that is slow everywhere is no reason to give leadership away.
+    pub(super) fn is_stalled_alone(&self) -> bool {
+        let oldest = self.unpersisted.front();
+        let waits = oldest.map_or(Duration::ZERO, |first| self.now.since(first.since));
+        let log = &self.node.raft.raft_log;
+        waits >= self.options.election_timeout() && log.committed > log.persisted
     }
 
     /// Tells raft-rs what is applied. It takes no index that is not persisted: a snapshot is
