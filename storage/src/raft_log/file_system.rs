@@ -137,8 +137,8 @@ impl WatchedFile {
     /// Removes the file, durably.
     fn remove(&self) {
         let folder = self.path.parent().unwrap_or(Path::new("."));
-        let removed = std::fs::remove_file(&self.path)
-            .and_then(|()| std::fs::File::open(folder)?.sync_all());
+        let removed =
+            std::fs::remove_file(&self.path).and_then(|()| std::fs::File::open(folder)?.sync_all());
         if let Err(error) = removed {
             self.end_process("removal", &error);
         }
