@@ -66,10 +66,6 @@ sim: ## simulate a cluster under faults with many seeds: make sim SEEDS=500
 sim-one: ## simulate one seed, with its trace: make sim-one SEED=42
 	SIM_SEED="$(SEED)" cargo test --locked --workspace --test sim_random -- --nocapture
 
-crash: ## kill, pause, cut off and rob real nodes of their disks: make crash EVENTS=300 SEED=7
-	cargo build --locked --workspace --bins
-	exec "$(CARGO_TARGET_DIR)/debug/nemesis" --events "$(EVENTS)" --seed "$(SEED)" $(ARGS)
-
 # Where servers of the bench keep their data, and where its figures go.
 BENCH_DIR ?= $(CARGO_TARGET_DIR)/bench
 BENCH := "$(TROUPE)" bench run --dir "$(BENCH_DIR)" --out "$(BENCH_DIR)/bench.json"
@@ -84,6 +80,10 @@ bench-quick: ## a minute of it, only printed (ARGS="--targets troupe" needs no e
 	$(BUILD)
 	mkdir -p "$(BENCH_DIR)"
 	$(BENCH) --quick $(ARGS)
+
+crash: ## kill, pause, cut off and rob real nodes of their disks: make crash EVENTS=300 SEED=7
+	cargo build --locked --workspace --bins
+	exec "$(CARGO_TARGET_DIR)/debug/nemesis" --events "$(EVENTS)" --seed "$(SEED)" $(ARGS)
 
 golden-update: ## write generated documents and golden files anew; review the diff
 	UPDATE_GOLDEN=1 cargo test --locked --workspace
