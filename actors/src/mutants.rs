@@ -14,7 +14,7 @@ pub enum Mutant {
     AckBeforeSync,
     /// Answers and votes are sent before what they promise is durable.
     SendBeforePersist,
-    /// All ReadIndex rounds of a term have one context.
+    /// A ReadIndex round has the context of the one before, once that one is over.
     ReadContextReused,
     /// A leader serves reads before an entry of its own term is committed and applied.
     NoopSkipped,

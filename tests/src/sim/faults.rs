@@ -20,6 +20,8 @@ pub enum Fault {
     Bridge(NodeId, Vec<NodeId>),
     /// What the first sends to the second is lost.
     OneWay(NodeId, NodeId),
+    /// Nobody hears the first node; it hears the second alone.
+    OneEar(NodeId, NodeId),
     /// Two nodes do not hear each other; both hear the others.
     Part(NodeId, NodeId),
     /// A way between two nodes comes and goes for so long.
@@ -69,6 +71,7 @@ impl Fault {
             Self::Split(_) => "network: split in two",
             Self::Bridge(..) => "network: bridge between halves",
             Self::OneWay(..) => "network: one-way cut",
+            Self::OneEar(..) => "network: node that nobody hears",
             Self::Part(..) => "network: pair cut",
             Self::Flap(..) => "network: flapping way",
             Self::Heal => "network: healed",
@@ -111,6 +114,9 @@ impl fmt::Display for Fault {
                 write!(f, "only node {node} hears both nodes {} and the others", Names(nodes))
             }
             Self::OneWay(from, to) => write!(f, "what node {from} sends to node {to} is lost"),
+            Self::OneEar(node, other) => {
+                write!(f, "nobody hears node {node}, which hears node {other} alone")
+            }
             Self::Part(one, other) => write!(f, "nodes {one} and {other} hear not each other"),
             Self::Flap(one, other, time) => {
                 write!(f, "the way between nodes {one} and {other} comes and goes for {time:?}")
@@ -158,6 +164,7 @@ enum Kind {
     Split,
     Bridge,
     OneWay,
+    OneEar,
     Part,
     Flap,
     Heal,
@@ -179,11 +186,12 @@ enum Kind {
     Drain,
 }
 
-const KINDS: [(Kind, u64); 23] = [
+const KINDS: [(Kind, u64); 24] = [
     (Kind::Isolate, 10),
     (Kind::Split, 6),
     (Kind::Bridge, 4),
     (Kind::OneWay, 8),
+    (Kind::OneEar, 6),
     (Kind::Part, 6),
     (Kind::Flap, 5),
     (Kind::Heal, 24),
@@ -269,6 +277,7 @@ impl Draw {
             Kind::Split => Fault::Split(half(rng, &ids)),
             Kind::Bridge => Fault::Bridge(node, half(rng, &others)),
             Kind::OneWay => Fault::OneWay(node, other),
+            Kind::OneEar => Fault::OneEar(node, other),
             Kind::Part => Fault::Part(node, other),
             Kind::Flap => Fault::Flap(node, other, seconds(rng, 6)),
             Kind::Heal => Fault::Heal,
@@ -316,6 +325,7 @@ fn weather(rng: &mut dyn Rng) -> Weather {
         lost: rng.between(0, 120),
         doubled: rng.between(0, 80),
         late: rng.between(0, 80),
+        stray: rng.between(0, 200).saturating_sub(100),
         delay_ms: (0, high),
     }
 }

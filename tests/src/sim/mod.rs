@@ -24,6 +24,7 @@
 //! | [`rage`] | lets it happen, keeps the ledger, puts it right again |
 //! | [`planted`] | panics in the actors of one node, on demand |
 //! | [`run`] | one seed from start to verdict |
+//! | [`older_shape`] | entries of a shape that their Region has no more |
 //! | [`campaign`], [`summary`] | many seeds in child processes, and what they came to |
 //! | [`checkers`] | what must be true |
 //! | [`log`] | what happened, and its hash |
@@ -39,6 +40,7 @@ pub mod gate;
 pub mod log;
 pub mod net;
 pub mod node;
+pub mod older_shape;
 pub mod plan;
 pub mod planted;
 pub mod rage;

@@ -26,13 +26,15 @@ pub struct Weather {
     pub doubled: u64,
     /// Raft messages that are overtaken by later ones.
     pub late: u64,
+    /// Raft messages of which one more copy comes seconds later.
+    pub stray: u64,
     /// Shortest and longest way in milliseconds.
     pub delay_ms: (u64, u64),
 }
 
 impl Weather {
     /// Nothing is lost.
-    pub const CALM: Self = Self { lost: 0, doubled: 0, late: 0, delay_ms: (0, 2) };
+    pub const CALM: Self = Self { lost: 0, doubled: 0, late: 0, stray: 0, delay_ms: (0, 2) };
 }
 
 /// What the network did to parcels.
@@ -46,6 +48,8 @@ pub struct Harm {
     pub doubled: u64,
     /// Overtaken by later ones.
     pub late: u64,
+    /// Delivered once more, seconds later.
+    pub stray: u64,
     /// Delivered after their receiver had been held.
     pub held: u64,
 }
@@ -77,6 +81,8 @@ struct Parcel {
     load: Load,
 }
 
+/// How much later a stray copy comes, in milliseconds.
+const STRAY_MS: (u64, u64) = (300, 4_000);
 /// Time between two reports that a Store does not answer.
 const UNREACHABLE_EVERY_MS: u64 = 500;
 
@@ -93,10 +99,10 @@ struct State {
     reported: BTreeMap<Link, u64>,
     leaders: BTreeMap<(RegionId, Term), Peer>,
     rivals: Vec<String>,
+    votes: VoteWatch,
     /// Parcels for nodes that are held.
     held: BTreeMap<NodeId, Vec<Parcel>>,
     harm: Harm,
-    votes: VoteWatch,
 }
 
 /// The network. Cheap to clone.
@@ -125,9 +131,9 @@ impl Net {
             reported: BTreeMap::new(),
             leaders: BTreeMap::new(),
             rivals: Vec::new(),
+            votes: VoteWatch::default(),
             held: BTreeMap::new(),
             harm: Harm::default(),
-            votes: VoteWatch::default(),
         };
         Self(Arc::new(Inner { state: Mutex::new(state), wake: Notify::new(), log }))
     }
@@ -306,6 +312,11 @@ impl Net {
                 let load = Load::Raft { store, envelope: envelope.clone(), tags: tags.clone() };
                 state.push(link, load, !is_late, now);
             }
+            if state.chance(|w| w.stray) {
+                state.harm.stray += 1;
+                let due = now + state.rng.between(STRAY_MS.0, STRAY_MS.1);
+                state.push_at(due, Parcel { link, load: Load::Raft { store, envelope, tags } });
+            }
         } else {
             state.harm.lost += 1;
         }
@@ -353,8 +364,12 @@ impl State {
         } else {
             due += self.rng.between(0, 2 * high + 1);
         }
+        self.push_at(due, Parcel { link, load });
+    }
+
+    fn push_at(&mut self, due: u64, parcel: Parcel) {
         self.next += 1;
-        self.queue.insert((due, self.next), Parcel { link, load });
+        self.queue.insert((due, self.next), parcel);
     }
 
     fn report_unreachable(&mut self, link: Link, store: StoreId, now: u64) {
@@ -367,7 +382,14 @@ impl State {
         self.push(to_itself, Load::Unreachable { store }, false, now);
     }
 
-    /// Raft's first promise: one leader a term.
+    /// Raft's first promise: one vote a term.
+    fn watch_votes(&mut self, envelope: &RaftEnvelope) {
+        if let Some((term, candidate)) = super::transport::vote_in(envelope) {
+            self.votes.granted(envelope.region, term, (envelope.from.id, candidate));
+        }
+    }
+
+    /// What follows from it: one leader a term.
     fn watch_leaders(&mut self, envelope: &RaftEnvelope) {
         let Some(term) = super::transport::leads_in(envelope) else { return };
         let known = *self.leaders.entry((envelope.region, term)).or_insert(envelope.from);
@@ -375,13 +397,6 @@ impl State {
             let (region, other) = (envelope.region, envelope.from.id);
             self.rivals
                 .push(format!("region {region} term {term}: replicas {} and {other}", known.id));
-        }
-    }
-
-    /// Raft's second: one vote a term.
-    fn watch_votes(&mut self, envelope: &RaftEnvelope) {
-        if let Some((term, candidate)) = super::transport::vote_in(envelope) {
-            self.votes.granted(envelope.region, term, (envelope.from.id, candidate));
         }
     }
 }

@@ -129,6 +129,14 @@ impl Rage {
             Fault::Split(nodes) => self.cut_between(&nodes, None),
             Fault::Bridge(bridge, nodes) => self.cut_between(&nodes, Some(bridge)),
             Fault::OneWay(from, to) => world.net.cut((from, to)),
+            Fault::OneEar(node, other) => {
+                for one in world.ids().into_iter().filter(|one| *one != node) {
+                    world.net.cut((node, one));
+                    if one != other {
+                        world.net.cut((one, node));
+                    }
+                }
+            }
             Fault::Part(one, other) => {
                 world.net.cut((one, other));
                 world.net.cut((other, one));

@@ -99,7 +99,7 @@ impl<W> RegionCore<W> {
     }
 
     fn start_round(&mut self) {
-        if !planted!(ReadContextReused) {
+        if !planted!(ReadContextReused) || !self.reads.rounds.is_empty() {
             self.reads.last_number += 1;
         }
         let round = Round {
