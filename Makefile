@@ -11,17 +11,22 @@ MAKEFLAGS += --no-builtin-rules
 # command and every CI run that shares this home.
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/troupe/target
 
-SEEDS ?= 50
+SEEDS ?= 200
+FIRST ?= 1
+RUNS ?= 1
+JSON ?=
 SEED ?= 1
+EVENTS ?= 60
 NAME ?= hello
 ARGS ?=
 
 TROUPE := $(CARGO_TARGET_DIR)/debug/troupe
+SIM_TEST := a_cluster_keeps_its_promises_under_random_faults
 # All crates are selected, so that cargo gives their dependencies the same features in every command.
 BUILD := cargo build --locked --workspace --bin troupe
 
 .PHONY: help setup run test check fmt fmt-check lint unit mutants scenarios scenario sim sim-one \
-	golden-update doctor deny
+	bench bench-quick crash golden-update doctor deny
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,11 +65,32 @@ scenario: ## run one scenario: make scenario NAME=cas-race
 	$(BUILD)
 	"$(TROUPE)" scenario run "$(NAME)"
 
-sim: ## simulate a cluster under faults with many seeds: make sim SEEDS=500
-	SIM_SEEDS="$(SEEDS)" cargo test --locked --workspace --test sim_random -- --nocapture
+# A child process for each core; RUNS=2 runs each seed in two processes and compares what they saw.
+sim: ## simulate a cluster under faults with many seeds: make sim SEEDS=500 [FIRST=1 RUNS=2 JSON=out.json]
+	SIM_SEEDS="$(SEEDS)" SIM_FIRST="$(FIRST)" SIM_RUNS="$(RUNS)" SIM_JSON="$(abspath $(JSON))" cargo test --locked \
+		--workspace --test sim_random -- --exact --nocapture $(SIM_TEST)
 
-sim-one: ## simulate one seed, with its trace: make sim-one SEED=42
-	SIM_SEED="$(SEED)" cargo test --locked --workspace --test sim_random -- --nocapture
+sim-one: ## simulate one seed, one line an event: make sim-one SEED=42
+	SIM_SEED="$(SEED)" cargo test --locked --workspace --test sim_random -- --exact --nocapture $(SIM_TEST)
+
+# Where servers of the bench keep their data, and where its figures go.
+BENCH_DIR ?= $(CARGO_TARGET_DIR)/bench
+BENCH := "$(TROUPE)" bench run --dir "$(BENCH_DIR)" --out "$(BENCH_DIR)/bench.json"
+
+bench: ## measure beside etcd (half an hour; needs etcd-server), and write docs/benchmarks/RESULTS.md
+	$(BUILD)
+	mkdir -p "$(BENCH_DIR)"
+	$(BENCH) --rate 4000 $(ARGS)
+	"$(TROUPE)" bench report "$(BENCH_DIR)/bench.json" --out docs/benchmarks
+
+bench-quick: ## a minute of it, only printed (ARGS="--targets troupe" needs no etcd)
+	$(BUILD)
+	mkdir -p "$(BENCH_DIR)"
+	$(BENCH) --quick $(ARGS)
+
+crash: ## kill, pause, cut off and rob real nodes of their disks: make crash EVENTS=300 SEED=7
+	cargo build --locked --workspace --bins
+	exec "$(CARGO_TARGET_DIR)/debug/nemesis" --events "$(EVENTS)" --seed "$(SEED)" $(ARGS)
 
 mutants: ## plant faults one by one: does the simulator find each?
 	cargo test --locked --workspace --features troupe-tests/mutants --test mutants -- --nocapture

@@ -34,16 +34,6 @@ impl Message for PdCall {
     }
 }
 
-/// Store → PdActor: leadership of the system Region changed on a local Store. Droppable: the next
-/// tick asks anyway. Idempotent.
-#[derive(Clone, Copy, Debug)]
-pub struct SystemRegionChanged;
-
-impl Message for SystemRegionChanged {
-    const NAME: &'static str = "SystemRegionChanged";
-    const DELIVERY: Delivery = Delivery::Droppable;
-}
-
 /// What PD is built from.
 #[derive(Clone)]
 pub struct PdParts {
@@ -181,12 +171,6 @@ impl On<PdCall> for PdActor {
         self.next_request += 1;
         self.waiting.insert(id, call.reply);
         self.step(Input::Request { id, request: call.request }, cx);
-    }
-}
-
-impl On<SystemRegionChanged> for PdActor {
-    fn on(&mut self, _: SystemRegionChanged, cx: &mut Cx<'_, Self>) {
-        self.ask_status(cx);
     }
 }
 

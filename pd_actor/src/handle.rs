@@ -1,5 +1,5 @@
 //! PD as the rest of its node calls it.
-use crate::actor::{PdActor, PdCall, PdParts, SystemRegionChanged};
+use crate::actor::{PdActor, PdCall, PdParts};
 use crate::oracle::{MAX_TIMESTAMPS, TsoOracle};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -90,13 +90,6 @@ fn unavailable<T>(why: impl Into<String>) -> Result<T, PdError> {
 }
 
 impl PdHandle {
-    /// Leadership of the system Region may have changed on a local Store.
-    pub fn system_region_changed(&self) {
-        if let Some(mailbox) = self.shared.mailbox() {
-            mailbox.port().cast(SystemRegionChanged);
-        }
-    }
-
     /// Ends PD on this node.
     pub fn stop(&self) {
         self.child.stop();

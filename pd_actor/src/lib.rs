@@ -24,7 +24,6 @@
 //! | message | from → to | delivery |
 //! |---|---|---|
 //! | [`PdCall`] | [`PdHandle`] → PdActor | Ask |
-//! | [`SystemRegionChanged`] | Store → PdActor | Droppable |
 //!
 //! Left out so far: placement by labels, balancing by load, hot Regions, merges and safe points.
 pub mod actor;
@@ -34,5 +33,5 @@ pub mod oracle;
 pub mod region_one;
 
 pub use crate::core::{BootstrapPlan, PdOptions};
-pub use actor::{PdActor, PdCall, PdParts, SystemRegionChanged};
+pub use actor::{PdActor, PdCall, PdParts};
 pub use handle::{PdHandle, start};

@@ -10,12 +10,14 @@
 //! | [`boot`] | runs a node in this process |
 //! | [`demo`] | `troupe demo`: a cluster on this machine |
 //! | [`scenario`] | `troupe scenario`: runs the scripts of `scenarios/` against fresh clusters |
+//! | [`bench`] | `troupe bench`: how fast, beside another system in the same run |
 //! | [`doctor`] | `troupe doctor`: is this machine fit for a node? |
 //! | [`output`] | tables, JSON, progress |
 //! | [`exit`] | exit codes, decided in one place |
 //!
 //! stdout carries data, stderr carries talk.
 pub mod api;
+pub mod bench;
 pub mod boot;
 pub mod cli;
 mod clock;
@@ -64,6 +66,7 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Kv(args) => in_runtime(kv::run(&cli.client, &args)),
         Command::Ctl(args) => in_runtime(ctl::run(&cli.client, &args)),
         Command::Scenario(args) => scenario::run(&args),
+        Command::Bench(args) => bench::run(&cli.client, &args),
         Command::Doctor(args) => doctor::run(&args, cli.client.output),
         Command::Completions { shell } => completions(shell).map(|()| ExitCode::SUCCESS),
     }

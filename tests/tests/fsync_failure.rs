@@ -10,34 +10,14 @@ use std::thread;
 use std::time::Duration;
 use troupe_actors::env::Clock;
 use troupe_actors::real_env::SystemClock;
+use troupe_tests::nemesis::cluster::built_troupe;
+use troupe_tests::nemesis::disk::{FaultyDisk, build_library};
 
 /// Time for anything that is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Time between two looks at what is waited for.
 const POLL: Duration = Duration::from_millis(10);
 const WRITERS: usize = 8;
-
-fn troupe() -> PathBuf {
-    let test = std::env::current_exe().expect("the test's own path");
-    let built = test.parent().and_then(Path::parent).expect("target/debug/deps");
-    let binary = built.join("troupe");
-    assert!(binary.exists(), "{} is not built: run cargo build --workspace", binary.display());
-    binary
-}
-
-fn compile(folder: &Path) -> PathBuf {
-    let library = folder.join("failing_sync.so");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/failing_sync.c");
-    let done = Command::new("cc")
-        .args(["-shared", "-fPIC", "-O1", "-o"])
-        .arg(&library)
-        .arg(source)
-        .arg("-ldl")
-        .status()
-        .expect("a C compiler, which RocksDB needs too");
-    assert!(done.success());
-    library
-}
 
 /// A node of its own cluster; ended when dropped.
 struct Node {
@@ -47,13 +27,13 @@ struct Node {
 }
 
 impl Node {
-    fn start(folder: &Path, library: Option<&Path>) -> Self {
+    fn start(folder: &Path, disk: Option<&FaultyDisk>) -> Self {
         let ports: Vec<u16> = (0..2)
             .map(|_| std::net::TcpListener::bind("127.0.0.1:0").expect("a free port"))
             .map(|listener| listener.local_addr().expect("its address").port())
             .collect();
         let log = std::fs::File::options().create(true).append(true).open(folder.join("log.txt"));
-        let mut command = Command::new(troupe());
+        let mut command = Command::new(built_troupe());
         command
             .args(["start", "--fast-clock", "--set", "cluster.replicas=1"])
             .args(["--set", "cluster.pd-replicas=1", "--set", "cluster.bootstrap-regions=4"])
@@ -64,11 +44,8 @@ impl Node {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log.expect("a log file"));
-        if let Some(library) = library {
-            command
-                .env("LD_PRELOAD", library)
-                .env("FAIL_TRIGGER", folder.join("fail"))
-                .env("FAIL_NOTED", folder.join("failed"));
+        if let Some(disk) = disk {
+            disk.attach(&mut command, &build_library(folder), &folder.join("data/raft"));
         }
         let child = command.spawn().expect("the node starts");
         let url = format!("http://127.0.0.1:{}", ports[0]);
@@ -137,8 +114,8 @@ fn write(url: &str, writer: usize, stop: &AtomicBool) -> Vec<Acknowledged> {
 fn a_failed_sync_ends_the_process_before_anything_is_acknowledged() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
-    let library = compile(folder);
-    let mut node = Node::start(folder, Some(&library));
+    let disk = FaultyDisk::new(folder.join("disk"));
+    let mut node = Node::start(folder, Some(&disk));
     let stop = Arc::new(AtomicBool::new(false));
     let writers: Vec<_> = (0..WRITERS)
         .map(|writer| {
@@ -153,7 +130,7 @@ fn a_failed_sync_ends_the_process_before_anything_is_acknowledged() {
     while !reader.get(&last).send().is_ok_and(|answer| answer.status().is_success()) {
         assert!(clock.now() < deadline, "the writers do not get on");
     }
-    std::fs::write(folder.join("fail"), "").expect("the trigger");
+    disk.fail_syncs();
 
     let status = loop {
         if let Some(status) = node.child.try_wait().expect("a child") {
@@ -166,8 +143,7 @@ fn a_failed_sync_ends_the_process_before_anything_is_acknowledged() {
     let acknowledged: Vec<Acknowledged> =
         writers.into_iter().flat_map(|writer| writer.join().expect("a writer")).collect();
     assert_eq!(status.signal(), Some(6), "it aborts: {status}");
-    let failed = std::fs::read_to_string(folder.join("failed")).expect("a sync failed");
-    let failed: i64 = failed.parse().expect("a time");
+    let failed = disk.first_failed_sync_ns().expect("a sync failed");
     let late: Vec<_> = acknowledged.iter().filter(|(_, sent)| *sent > failed).collect();
     assert!(late.is_empty(), "acknowledged after the failed sync: {late:?}");
     assert!(acknowledged.len() > 50, "too few writes to mean anything");

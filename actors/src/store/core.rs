@@ -127,3 +127,27 @@ pub fn unrouted(state: Option<&ReplicaState>, envelope: &RaftEnvelope) -> Unrout
         ) => Unrouted::Drop,
     }
 }
+
+/// For whom a message is that came to a replica's Store and Region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Addressee {
+    /// For the replica that runs here.
+    Here,
+    /// For a newer one. Ids only grow and a Store has one replica of a Region, so the one that runs here
+    /// has left the group, and must make place before the newer one can start.
+    Successor,
+    /// For one that is gone.
+    Nobody,
+}
+
+/// Decides on a message for a Region whose replica `here` runs on this Store.
+#[must_use]
+pub fn addressee(here: PeerId, envelope: &RaftEnvelope) -> Addressee {
+    if envelope.to.id == here {
+        Addressee::Here
+    } else if envelope.to.id > here && !envelope.is_tombstone {
+        Addressee::Successor
+    } else {
+        Addressee::Nobody
+    }
+}

@@ -1,4 +1,5 @@
 //! Hands what the network brings to the replicas of this node's Stores. Runs on the network's threads.
+use super::core::{Addressee, addressee};
 use super::{SnapshotArrived, StoreHandle, UnroutedRaft};
 use crate::node::RaftInbox;
 use crate::region_peer::{Expelled, RaftReceived, StoreUnreachable};
@@ -56,9 +57,16 @@ impl LocalStores {
             let _ = store.mailbox.tell(UnroutedRaft { envelope });
             return;
         };
-        if handle.peer.id != envelope.to.id {
-            self.misdirected.fetch_add(1, Ordering::Relaxed);
-            return;
+        match addressee(handle.peer.id, &envelope) {
+            Addressee::Here => {}
+            Addressee::Successor => {
+                let _ = handle.mailbox.tell(Expelled { epoch: Some(envelope.epoch) });
+                return;
+            }
+            Addressee::Nobody => {
+                self.misdirected.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
         }
         let (from, epoch) = (envelope.from, envelope.epoch);
         if envelope.is_tombstone {

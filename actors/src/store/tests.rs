@@ -1,5 +1,5 @@
 //! A Store's timetable, its answer to messages for unknown replicas, and what replicas start from.
-use super::core::{Chore, ChoreTimes, Timetable, Unrouted, unrouted};
+use super::core::{Addressee, Chore, ChoreTimes, Timetable, Unrouted, addressee, unrouted};
 use super::recovery::{create_replicas, recover};
 use raft::eraftpb::{Entry, HardState};
 use std::time::Duration;
@@ -68,9 +68,8 @@ mod timetable {
     }
 }
 
-#[test]
-fn a_message_for_an_unknown_replica_creates_it_unless_it_was_here_before() {
-    let envelope = |peer: u64, is_tombstone| RaftEnvelope {
+fn envelope(peer: u64, is_tombstone: bool) -> RaftEnvelope {
+    RaftEnvelope {
         cluster: ClusterId(1),
         region: REGION,
         from: shape().peers[1],
@@ -78,7 +77,23 @@ fn a_message_for_an_unknown_replica_creates_it_unless_it_was_here_before() {
         epoch: RegionEpoch::INITIAL,
         message: bytes::Bytes::new(),
         is_tombstone,
-    };
+    }
+}
+
+/// Found by the simulator: a learner that was removed while it was cut off was in the way of the replica
+/// that PD added on its Store again, and PD destroys no orphan while it adds one.
+#[test]
+fn a_message_for_a_newer_replica_says_that_the_one_here_has_left() {
+    let to = |peer, is_tombstone| addressee(PeerId(104), &envelope(peer, is_tombstone));
+    assert_eq!(to(104, false), Addressee::Here);
+    assert_eq!(to(104, true), Addressee::Here);
+    assert_eq!(to(105, false), Addressee::Successor);
+    assert_eq!(to(105, true), Addressee::Nobody);
+    assert_eq!(to(103, false), Addressee::Nobody);
+}
+
+#[test]
+fn a_message_for_an_unknown_replica_creates_it_unless_it_was_here_before() {
     let dead = ReplicaState::Tombstone { peer: PeerId(104) };
     let manifest =
         SnapshotManifest { region: shape(), index: LogIndex(9), term: Term(6), files: Vec::new() };

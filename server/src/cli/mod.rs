@@ -1,11 +1,13 @@
 //! The command line: everything that can be said, with its help. What is done with it stands in
 //! the modules named like the commands.
+mod bench;
 mod client;
 mod ctl;
 mod kv;
 mod node;
 mod scenario;
 
+pub use bench::{BenchArgs, BenchCommand, BenchRunArgs, EchoProtocol};
 pub use client::{ClientArgs, OutputFormat};
 pub use ctl::{
     ConfigCommand, CtlArgs, CtlCommand, RegionCommand, RegionTarget, RegionsArgs, StoreCommand,
@@ -54,6 +56,8 @@ pub enum Command {
     Ctl(CtlArgs),
     /// Run scripts that start a cluster, do something real, and check what came out
     Scenario(ScenarioArgs),
+    /// Measure speed and cost, beside etcd in the same run
+    Bench(BenchArgs),
     /// Check whether this machine is fit for a node, and say what to do
     Doctor(DoctorArgs),
     /// Print a completion script for a shell

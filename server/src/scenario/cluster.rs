@@ -1,5 +1,4 @@
 //! A fresh cluster of real processes: `troupe demo --processes`, watched and killed.
-use super::header::Header;
 use crate::api::{ApiRequest, Client};
 use crate::cli::{ClientArgs, OutputFormat};
 use crate::clock::now;
@@ -32,26 +31,26 @@ struct Node {
 }
 
 /// A running cluster.
-pub(super) struct Cluster {
+pub(crate) struct Cluster {
     demo: Child,
     /// The demo leads a group of processes with its own id.
     group: u32,
-    pub(super) control: PathBuf,
-    pub(super) program: PathBuf,
+    pub(crate) control: PathBuf,
+    pub(crate) program: PathBuf,
     nodes: u32,
     log: PathBuf,
 }
 
 impl Cluster {
-    /// Starts it, not yet ready.
-    pub(super) fn start(header: &Header, folder: &Path) -> Result<Self, CliError> {
+    /// Starts so many nodes and Regions, not yet ready.
+    pub(crate) fn start((nodes, regions): (u32, u32), folder: &Path) -> Result<Self, CliError> {
         let failed = |source| CliError::io("cannot start a cluster", source);
         let program = std::env::current_exe().map_err(failed)?;
         let (control, log) = (folder.join("control.json"), folder.join("demo.log"));
         let output = File::create(&log).map_err(failed)?;
         let demo = Command::new(&program)
-            .args(["demo", "--processes", "--nodes", &header.nodes.to_string()])
-            .args(["--regions", &header.regions.to_string(), "--keep"])
+            .args(["demo", "--processes", "--nodes", &nodes.to_string()])
+            .args(["--regions", &regions.to_string(), "--keep"])
             .arg(folder.join("cluster"))
             .arg("--control-file")
             .arg(&control)
@@ -63,11 +62,11 @@ impl Cluster {
             .spawn()
             .map_err(failed)?;
         let group = demo.id().unwrap_or_default();
-        Ok(Self { demo, group, control, program, nodes: header.nodes, log })
+        Ok(Self { demo, group, control, program, nodes, log })
     }
 
     /// Waits until every node serves.
-    pub(super) async fn ready(&mut self) -> Result<(), CliError> {
+    pub(crate) async fn ready(&mut self) -> Result<(), CliError> {
         let started = now();
         let mut ready = 0;
         while started.elapsed() < START {
@@ -87,8 +86,13 @@ impl Cluster {
     }
 
     /// HTTP addresses of the nodes, as far as they are known.
-    pub(super) fn urls(&self) -> Vec<String> {
+    pub(crate) fn urls(&self) -> Vec<String> {
         self.nodes().into_iter().map(|node| node.http).collect()
+    }
+
+    /// Their processes.
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        self.nodes().into_iter().map(|node| node.pid).collect()
     }
 
     fn nodes(&self) -> Vec<Node> {
@@ -97,7 +101,7 @@ impl Cluster {
     }
 
     /// Asks it to stop, then kills what is left.
-    pub(super) async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         signal_process(self.group, libc::SIGTERM);
         let stopped = tokio::time::timeout(STOP, self.demo.wait()).await;
         if stopped.is_err() {

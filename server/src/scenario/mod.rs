@@ -17,6 +17,7 @@ mod find;
 mod header;
 mod script;
 
+pub(crate) use cluster::Cluster;
 pub use find::Scenario;
 pub use header::Header;
 
@@ -25,7 +26,6 @@ use crate::clock::now;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{Cell, column, print_list, write_line};
-use cluster::Cluster;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -96,7 +96,8 @@ async fn run_all(scenarios: &[Scenario], args: &ScenarioRunArgs) -> Result<ExitC
     Ok(if failed == 0 { ExitCode::SUCCESS } else { Exit::Failed.into() })
 }
 
-async fn stopped() -> Result<Exit, CliError> {
+/// Ends when a signal asks this process to end; answers the exit code for it.
+pub(crate) async fn stopped() -> Result<Exit, CliError> {
     let handler = |kind| signal(kind).map_err(|source| CliError::io("cannot take signals", source));
     let (mut interrupt, mut terminate) =
         (handler(SignalKind::interrupt())?, handler(SignalKind::terminate())?);
@@ -127,7 +128,7 @@ async fn run_one(scenario: &Scenario, args: &ScenarioRunArgs) -> Result<(), CliE
 
 /// The cluster is stopped when this ends, and also when it is dropped by a signal.
 async fn in_cluster(scenario: &Scenario, folder: &Path) -> Result<(), CliError> {
-    let mut cluster = Cluster::start(&scenario.header, folder)?;
+    let mut cluster = Cluster::start((scenario.header.nodes, scenario.header.regions), folder)?;
     let outcome = match cluster.ready().await {
         Ok(()) => script::run(scenario, &cluster, folder).await,
         Err(error) => Err(error),

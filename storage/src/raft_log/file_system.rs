@@ -6,7 +6,10 @@
 //! never tried again either, since the kernel may have dropped the dirty pages.
 //!
 //! A full disk is the only failure handed on, in the form that raft-engine knows: an error whose
-//! text has the word `nospace` makes it undo the write and go to a new file once.
+//! text has the word `nospace` makes it undo the write and go to a new file once. If there is no room
+//! for the header of that file either, raft-engine goes on with the old one and forgets the new one,
+//! which a start would then take for the last: the zeros behind the end of the old one, normal in a
+//! last file, would be damage. So a file without a header is removed on the spot.
 use crate::failure::end_process;
 use raft_engine::env::{DefaultFileSystem, FileSystem, Handle, Permission, WriteExt};
 use std::io::{Error, ErrorKind, Read, Result, Seek, SeekFrom, Write};
@@ -106,7 +109,7 @@ impl FileSystem for AbortingFileSystem {
 
     fn new_writer(&self, handle: Arc<Self::Handle>) -> Result<Self::Writer> {
         let inner = self.inner.new_writer(Arc::clone(&handle.inner))?;
-        Ok(WatchedWriter { inner, file: handle.file.clone() })
+        Ok(WatchedWriter { inner, file: handle.file.clone(), position: 0 })
     }
 }
 
@@ -119,6 +122,16 @@ struct WatchedFile {
 impl WatchedFile {
     fn end_process(&self, what: &str, error: &Error) -> ! {
         end_process(&format!("{what} of {} failed: {error}", self.path.display()))
+    }
+
+    /// Removes the file, durably.
+    fn remove(&self) {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        let removed =
+            std::fs::remove_file(&self.path).and_then(|()| std::fs::File::open(folder)?.sync_all());
+        if let Err(error) = removed {
+            self.end_process("removal", &error);
+        }
     }
 }
 
@@ -184,6 +197,8 @@ impl Seek for WatchedReader {
 pub struct WatchedWriter {
     inner: InnerWriter,
     file: WatchedFile,
+    /// Where the next write goes: 0 = this file has no header yet.
+    position: u64,
 }
 
 impl Write for WatchedWriter {
@@ -199,9 +214,15 @@ impl Write for WatchedWriter {
         match result {
             Ok(written) => {
                 watch.bytes_written.fetch_add(written as u64, Ordering::Relaxed);
+                self.position += written as u64;
                 Ok(written)
             }
-            Err(error) if is_disk_full(&error) => Err(Error::new(error.kind(), "nospace")),
+            Err(error) if is_disk_full(&error) => {
+                if self.position == 0 {
+                    self.file.remove();
+                }
+                Err(Error::new(error.kind(), "nospace"))
+            }
             Err(error) => self.file.end_process("write", &error),
         }
     }
@@ -213,7 +234,8 @@ impl Write for WatchedWriter {
 
 impl Seek for WatchedWriter {
     fn seek(&mut self, to: SeekFrom) -> Result<u64> {
-        self.inner.seek(to)
+        self.position = self.inner.seek(to)?;
+        Ok(self.position)
     }
 }
 

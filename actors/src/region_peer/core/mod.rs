@@ -50,7 +50,8 @@ use std::time::Duration;
 use storage::{DurableState, PeerStorage};
 use troupe_storage::raft_log::RaftLog;
 use troupe_types::{
-    LogIndex, Moment, Peer, PeerId, RAFT_INIT_TERM, Region, RegionEpoch, RegionError, StoreId, Term,
+    LogIndex, Moment, Peer, PeerId, PeerRole, RAFT_INIT_TERM, Region, RegionEpoch, RegionError,
+    StoreId, Term,
 };
 
 /// Limits and times of a replica.
@@ -231,7 +232,7 @@ impl<W> RegionCore<W> {
             return;
         }
         match input {
-            Input::Tick => self.on_tick(),
+            Input::Tick => self.on_tick(out),
             Input::Raft { from, epoch, message } => self.on_message(from, epoch, message, out),
             Input::SnapshotReceived { from, message, manifest, folder } => {
                 self.on_snapshot_received(from, message, (manifest, folder), out);
@@ -306,7 +307,7 @@ impl<W> RegionCore<W> {
         self.node.raft.set_randomized_election_timeout(self.election_ticks);
     }
 
-    fn on_tick(&mut self) {
+    fn on_tick(&mut self, out: &mut Vec<Output<W>>) {
         self.node.tick();
         if !self.is_leader() {
             self.doubt_leader();
@@ -316,12 +317,25 @@ impl<W> RegionCore<W> {
             self.report_due = true;
         }
         let transfer_failed = self.lease.is_forfeited() && self.node.raft.lead_transferee.is_none();
-        if transfer_failed && !self.halted {
-            // Its term has no lease any more (see `lease.rs`): a new term gives a new one.
+        // A term whose lease was forfeited gives none any more (see `lease.rs`): a new term gives a new
+        // one. A leader whose disk is stuck applies nothing, and so answers no write, while its
+        // heartbeats would keep others from leading for as long as that lasts (etcd#15247).
+        let others_serve_better = self.is_disk_stuck() && self.has_other_voters();
+        if (transfer_failed && !self.halted) || others_serve_better {
             self.node.raft.become_follower(self.node.raft.term, raft::INVALID_ID);
             return;
         }
+        if self.is_no_voter() && !self.lease.is_forfeited() {
+            self.on_step_aside(out);
+            return;
+        }
         self.renew_idle_lease();
+    }
+
+    /// A leader may win its election while the entry that makes it a learner is on its way. raft-rs lets
+    /// it lead on; nobody could remove it then, as a leader is not removed.
+    fn is_no_voter(&self) -> bool {
+        self.region().peer(self.me.id).is_some_and(|peer| peer.role == PeerRole::Learner)
     }
 
     /// A learner never stands for election, so raft-rs lets it believe in its last leader for ever. One
@@ -404,6 +418,11 @@ impl<W> RegionCore<W> {
         if through > truncated && self.node.mut_store().compact(through).is_ok() {
             out.push(Output::Compact(through));
         }
+    }
+
+    fn has_other_voters(&self) -> bool {
+        let me = self.me.id.get();
+        self.node.raft.prs().conf().voters().ids().iter().any(|id| id != me)
     }
 
     fn is_leader(&self) -> bool {

@@ -18,6 +18,8 @@ pub(super) struct Unpersisted {
     number: u64,
     needs_sync: bool,
     messages: Vec<Message>,
+    /// When it was handed out.
+    since: Moment,
 }
 
 impl<W> RegionCore<W> {
@@ -67,7 +69,8 @@ impl<W> RegionCore<W> {
         let reads = ready.take_read_states();
         let committed = ready.take_committed_entries();
         self.node.advance_append_async(ready);
-        self.persist(Unpersisted { number, needs_sync, messages: answers }, write, out);
+        let since = self.now;
+        self.persist(Unpersisted { number, needs_sync, messages: answers, since }, write, out);
         self.apply(committed, out);
         self.on_read_states(reads, out);
     }
@@ -94,6 +97,12 @@ impl<W> RegionCore<W> {
             }
         }
         self.unpersisted.push_back(unpersisted);
+    }
+
+    /// Has the disk kept a write for longer than an election takes?
+    pub(super) fn is_disk_stuck(&self) -> bool {
+        let oldest = self.unpersisted.front().map(|waiting| waiting.since);
+        oldest.is_some_and(|since| self.now.since(since) >= self.options.election_timeout())
     }
 
     pub(super) fn on_persisted(&mut self, number: u64, out: &mut Vec<Output<W>>) {

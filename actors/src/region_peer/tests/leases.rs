@@ -134,3 +134,40 @@ fn a_deposed_leader_has_no_lease() {
     assert!(!cluster.node(1).leads());
     assert_eq!(cluster.node(1).lease, Moment(0));
 }
+
+/// etcd#15247: a leader whose disk is stuck keeps its lease by heartbeats, and its Region serves no
+/// write, although the others could.
+#[test]
+fn a_leader_whose_disk_is_stuck_lets_another_lead() {
+    let mut cluster = Cluster::led();
+    cluster.write(1, put("b", "1"));
+    cluster.node(1).hold_disk = true;
+    let stuck = cluster.write(1, put("b", "2"));
+    cluster.tick(&[1, 2, 3], 9);
+    assert!(cluster.node(1).leads(), "a short stall changes nothing");
+    assert_eq!(cluster.reply(1, stuck), None);
+    cluster.tick(&[1, 2, 3], 1);
+    assert!(!cluster.node(1).leads());
+    assert_eq!(cluster.node(1).lease, Moment(0));
+    cluster.tick(&[1, 2, 3], 45);
+    let leader = (2..=3).find(|store| cluster.node(*store).leads()).expect("a leader");
+    let written = cluster.write(leader, put("b", "3"));
+    assert!(matches!(cluster.reply(leader, written), Some(Ok(_))));
+    cluster.node(1).hold_disk = false;
+    cluster.settle();
+    cluster.tick(&[1, 2, 3], 5);
+    assert_eq!(cluster.node(1).commands, [put("b", "1"), put("b", "2"), put("b", "3")]);
+}
+
+#[test]
+fn a_lone_leader_waits_for_its_disk() {
+    let mut cluster = Cluster::of(1);
+    cluster.elect(1);
+    cluster.node(1).hold_disk = true;
+    let written = cluster.write(1, put("b", "1"));
+    cluster.tick(&[1], 50);
+    assert!(cluster.node(1).leads());
+    cluster.node(1).hold_disk = false;
+    cluster.settle();
+    assert!(matches!(cluster.reply(1, written), Some(Ok(_))));
+}

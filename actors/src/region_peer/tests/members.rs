@@ -3,7 +3,7 @@ use super::cluster::{Cluster, learner, options, put, region_of, voter};
 use crate::region_peer::core::Input;
 use crate::region_peer::core::members::{after_entry, conf_change, conf_state, refusal};
 use raft::eraftpb::{Message, MessageType};
-use troupe_types::request::{PeerChange, RegionReply};
+use troupe_types::request::{AdminCommand, PeerChange, RegionReply};
 use troupe_types::{Moment, Peer, PeerId, PeerRole, RegionEpoch, RegionError, StoreId};
 
 fn with_role(store: u64, role: PeerRole) -> Peer {
@@ -102,6 +102,40 @@ fn a_replica_joins_as_learner_and_becomes_a_voter() {
     assert!(cluster.reply(1, written).unwrap().is_ok());
     cluster.tick(&[1], 2);
     assert_eq!(cluster.node(4).commands, [put("b", "2")], "the first came with the snapshot");
+}
+
+/// Found by the simulator: a replica was elected while the entry that makes it a learner was on its way,
+/// and led for ever, since a leader is not removed.
+#[test]
+fn a_leader_that_becomes_a_learner_hands_over() {
+    let mut cluster = Cluster::led();
+    cluster.elect(2);
+    cluster.loses = Box::new(|p| p.to == voter(2));
+    cluster.change(2, vec![PeerChange::AddLearner(learner(1))]);
+    cluster.isolate(2);
+    cluster.tick(&[3], 12);
+    cluster.elect(1);
+    assert_eq!(cluster.node(1).region.peers, [learner(1), voter(2), voter(3)]);
+    cluster.heal();
+    cluster.tick(&[1, 2, 3], 4);
+    assert!(!cluster.node(1).leads());
+    assert!(cluster.node(2).leads() || cluster.node(3).leads());
+}
+
+/// Found by the simulator: PD took such a leader for a learner, tried to remove it at once, and its
+/// Store was never drained.
+#[test]
+fn a_leader_that_was_made_as_a_learner_reports_itself_as_a_voter() {
+    let mut cluster = Cluster::led();
+    cluster.create(learner(4));
+    cluster.change(1, vec![PeerChange::AddLearner(learner(4))]);
+    cluster.tick(&[1], 6);
+    cluster.change(1, vec![PeerChange::AddVoter(voter(4))]);
+    cluster.tick(&[1], 2);
+    cluster.admin(1, AdminCommand::TransferLeader { to: voter(4) });
+    cluster.tick(&[4], 2);
+    assert!(cluster.node(4).leads());
+    assert_eq!(cluster.node(4).reports.last().map(|report| report.leader), Some(voter(4)));
 }
 
 /// Found by the simulator: a voter was demoted and removed while its node was cut off. As a learner it

@@ -54,6 +54,8 @@ impl RocksOptions {
         options.create_if_missing(true);
         options.create_missing_column_families(true);
         options.set_atomic_flush(true);
+        // One thread applies: the memtable's insertion for several writers only costs more.
+        options.set_allow_concurrent_memtable_write(false);
         options.set_paranoid_checks(true);
         options.set_max_background_jobs(i32::from(self.max_background_jobs.max(2)));
         let buffers = usize_of(self.total_write_buffer_bytes);

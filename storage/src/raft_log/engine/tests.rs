@@ -235,3 +235,24 @@ fn a_full_disk_refuses_without_effect() {
     let log = reopen(log, &dir);
     assert_eq!(read(&log, 6, 11).unwrap(), [entries(6..=8, 5), entries(9..=10, 6)].concat());
 }
+
+/// A node was killed some time after its disk had been full, and did not start again: the file that
+/// raft-engine had prepared while there was no room lay behind the one that it went on with.
+#[test]
+fn a_log_whose_disk_was_full_survives_a_kill() {
+    let (dir, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let watch = Arc::new(DiskWatch::default());
+    let log = EngineRaftLog::open_watched(dir.path(), &small(), Arc::clone(&watch)).unwrap();
+    append(&log, 6..=8, 5);
+    watch.set_disk_full(true);
+    let write = RegionLogWrite { entries: entries(9..=9, 5), ..Default::default() };
+    let refused = log.append(batch(REGION, write));
+    assert!(matches!(refused, Err(StorageError::DiskFull)), "{refused:?}");
+    watch.set_disk_full(false);
+    append(&log, 9..=10, 6);
+    for file in std::fs::read_dir(dir.path()).unwrap().flatten() {
+        std::fs::copy(file.path(), killed.path().join(file.file_name())).unwrap();
+    }
+    let log = EngineRaftLog::open(killed.path(), &small()).unwrap();
+    assert_eq!(read(&log, 6, 11).unwrap(), [entries(6..=8, 5), entries(9..=10, 6)].concat());
+}

@@ -1,0 +1,108 @@
+//! One measurement: a load, the window that counts, and what the servers used in it.
+use super::ledger::Ledger;
+use super::load::{Aim, Data, Load};
+use super::options::{CellPlan, Options};
+use super::process::Usage;
+use super::recorder::Recorder;
+use super::result::{Cell, PerOperation, ratio};
+use super::target::{Sample, Servers};
+use crate::clock::now;
+use crate::error::CliError;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often it is looked whether the last requests of an open loop are answered.
+const POLL: Duration = Duration::from_millis(10);
+
+/// What the window saw.
+struct Seen {
+    seconds: f64,
+    servers: Option<(Sample, Sample)>,
+    client: Usage,
+    unanswered: u64,
+}
+
+/// Measures, and adds what was written to `ledger`.
+///
+/// # Errors
+/// The servers cannot be reached, or ended.
+pub async fn measure(
+    servers: &Servers,
+    aim: &Aim,
+    (options, plan): (&Options, CellPlan),
+    (data, ledger): (&Arc<Data>, &mut Ledger),
+) -> Result<Cell, CliError> {
+    let load = Load::start(aim, plan, data).await?;
+    tokio::time::sleep(options.warm_up).await;
+    let seen = window(servers, &load, (options.duration, data)).await?;
+    let (recorder, written) = load.stop().await?;
+    ledger.merge(written);
+    Ok(cell(plan, &recorder, &seen))
+}
+
+async fn window(
+    servers: &Servers,
+    load: &Load,
+    (duration, data): (Duration, &Data),
+) -> Result<Seen, CliError> {
+    let own = || {
+        Usage::of(std::process::id()).map_err(|source| CliError::io("cannot read /proc", source))
+    };
+    let (before, own_before) = (servers.sample().await?, own()?);
+    let started = now();
+    load.window.open(data.now());
+    tokio::time::sleep(duration).await;
+    load.window.close(data.now());
+    let seconds = started.elapsed().as_secs_f64();
+    let (client, after) = (own()?.since(own_before), servers.sample().await?);
+    let unanswered = unanswered(load, duration).await;
+    Ok(Seen { seconds, servers: before.zip(after), client, unanswered })
+}
+
+/// Waits for the answers of an open loop, not longer than was measured.
+async fn unanswered(load: &Load, patience: Duration) -> u64 {
+    let Some(arrivals) = &load.arrivals else { return 0 };
+    let started = now();
+    while arrivals.open() > 0 && started.elapsed() < patience {
+        tokio::time::sleep(POLL).await;
+    }
+    arrivals.open()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "figures for people")]
+fn cell(plan: CellPlan, recorder: &Recorder, seen: &Seen) -> Cell {
+    let good = recorder.operations - recorder.errors;
+    let operations = recorder.operations;
+    Cell {
+        workload: plan.workload,
+        clients: plan.clients,
+        rate: plan.rate,
+        seconds: rounded(seen.seconds, 3),
+        operations,
+        errors: recorder.errors,
+        first_error: recorder.first_error.clone(),
+        unanswered: seen.unanswered,
+        ops_per_second: rounded(good as f64 / seen.seconds, 1),
+        latency_us: recorder.latency(),
+        servers: seen.servers.map(|(before, after)| per_operation(before, after, operations)),
+        client_cpu_us: rounded(ratio(seen.client.user_us + seen.client.system_us, operations), 2),
+    }
+}
+
+fn per_operation(before: Sample, after: Sample, operations: u64) -> PerOperation {
+    let used = after.usage.since(before.usage);
+    let syncs = before.syncs.zip(after.syncs).map(|(before, after)| after.saturating_sub(before));
+    PerOperation {
+        cpu_us: rounded(ratio(used.user_us + used.system_us, operations), 2),
+        system_us: rounded(ratio(used.system_us, operations), 2),
+        syncs: syncs.map(|syncs| rounded(ratio(syncs, operations), 4)),
+        written_bytes: rounded(ratio(used.written_bytes, operations), 1),
+        context_switches: rounded(ratio(used.context_switches, operations), 3),
+        memory_bytes: used.memory_bytes,
+    }
+}
+
+fn rounded(figure: f64, digits: i32) -> f64 {
+    let scale = 10_f64.powi(digits);
+    (figure * scale).round() / scale
+}
