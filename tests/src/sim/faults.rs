@@ -157,9 +157,10 @@ impl fmt::Display for Fault {
     }
 }
 
-/// What the draw chooses from, with the usual weight.
-#[derive(Clone, Copy, Debug)]
-enum Kind {
+/// What the draw chooses from: see [`Fault`].
+#[allow(missing_docs, reason = "the faults have the same names")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
     Isolate,
     Split,
     Bridge,
@@ -186,6 +187,7 @@ enum Kind {
     Drain,
 }
 
+/// All kinds, with the usual weight.
 const KINDS: [(Kind, u64); 24] = [
     (Kind::Isolate, 10),
     (Kind::Split, 6),
@@ -213,6 +215,9 @@ const KINDS: [(Kind, u64); 24] = [
     (Kind::Drain, 2),
 ];
 
+/// Weight of a kind that a run shall have much of.
+const LIKED: u64 = 100;
+
 /// Where panics are planted.
 const POINTS: [FaultPoint; 4] =
     [FaultPoint::PeerStep, FaultPoint::PeerFlush, FaultPoint::PeerTick, FaultPoint::Apply];
@@ -234,10 +239,11 @@ pub struct Draw {
 }
 
 impl Draw {
-    /// All choices come from `rng`.
+    /// All choices come from `rng`. Most faults are of the kinds in `likes`, if there are any.
     #[must_use]
-    pub fn new(mut rng: Box<dyn Rng>) -> Self {
+    pub fn new(mut rng: Box<dyn Rng>, likes: &[Kind]) -> Self {
         let mut liked = |(kind, weight): (Kind, u64)| match (kind, rng.between(0, 6)) {
+            _ if likes.contains(&kind) => (kind, LIKED),
             (Kind::Heal, _) | (_, 2 | 3) => (kind, weight),
             (_, 0 | 1) => (kind, 0),
             (_, _) => (kind, 2 * weight),

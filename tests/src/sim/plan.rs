@@ -33,6 +33,8 @@ pub struct Plan {
     pub slow_job: u64,
     /// How often one replica may crash before it is quarantined.
     pub restarts: u32,
+    /// Wait before the first restart.
+    pub restart_after: Duration,
     /// Messages that may wait in one mailbox.
     pub mailbox_messages: usize,
     /// Messages handled in a row by one actor.
@@ -65,6 +67,7 @@ impl Plan {
             log_keep_entries: 20,
             slow_job: 200,
             restarts: 3,
+            restart_after: Policy::default().backoff_min,
             mailbox_messages: CellOptions::default().mailbox_messages,
             yield_after_messages: CellOptions::default().yield_after_messages,
             batch_commands: 8,
@@ -90,6 +93,7 @@ impl Plan {
             log_keep_entries: one_of(rng, &[20, 20, 5, 2, 1]),
             slow_job: one_of(rng, &[200, 200, 50, 0]),
             restarts: u32::MAX,
+            restart_after: one_of(rng, &[plain.restart_after, millis(10), millis(1)]),
             mailbox_messages: one_of(rng, &[plain.mailbox_messages, 64, 8, 2]),
             yield_after_messages: one_of(rng, &[plain.yield_after_messages, 64, 4, 1]),
             batch_commands: one_of(rng, &[8, 8, 2, 1]),
@@ -155,7 +159,11 @@ impl Plan {
         StoreOptions {
             core,
             times,
-            policy: Policy { restarts: self.restarts, ..Policy::default() },
+            policy: Policy {
+                restarts: self.restarts,
+                backoff_min: self.restart_after,
+                ..Policy::default()
+            },
             storm_min: 20,
             storm_window: Duration::from_secs(60),
             orphan_after: TICK * 50,

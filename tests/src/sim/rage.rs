@@ -1,5 +1,5 @@
 //! Lets faults happen for a while, keeps the ledger of them, and puts everything right again.
-use super::faults::{Draw, Fault};
+use super::faults::{Draw, Fault, Kind};
 use super::log::Place;
 use super::net::{Weather, millis};
 use super::planted::Planted;
@@ -85,10 +85,10 @@ impl Rage {
         }
     }
 
-    /// Lets faults happen for `duration`; then everything is up and whole again.
-    pub async fn run(self: &Rc<Self>, duration: Duration) {
+    /// Lets faults happen for `duration`, most of them of the kinds in `likes`; then everything is up and whole again.
+    pub async fn run(self: &Rc<Self>, duration: Duration, likes: &[Kind]) {
         let world = &self.world;
-        let mut draw = Draw::new(world.rngs.rng("faults"));
+        let mut draw = Draw::new(world.rngs.rng("faults"), likes);
         let end = Instant::now() + duration;
         while Instant::now() < end {
             tokio::time::sleep(millis(draw.between(50, 1_800))).await;

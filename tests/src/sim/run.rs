@@ -4,6 +4,7 @@ use super::checkers::logs::LogWatch;
 use super::checkers::order::{LeaderWatch, timestamps};
 use super::checkers::state::{are_level, differences};
 use super::clients::{Clients, KEYS};
+use super::faults::Kind;
 use super::log::Place;
 use super::net::millis;
 use super::plan::Plan;
@@ -30,6 +31,8 @@ pub struct RunOptions {
     pub rage: Duration,
     /// Clients.
     pub clients: u32,
+    /// Kinds of faults that it shall have much of.
+    pub likes: &'static [Kind],
     /// Print each event.
     pub is_printing: bool,
 }
@@ -38,7 +41,7 @@ impl RunOptions {
     /// The usual run of `seed`.
     #[must_use]
     pub fn of_seed(seed: u64) -> Self {
-        Self { seed, rage: Duration::from_secs(30), clients: 5, is_printing: false }
+        Self { seed, rage: Duration::from_secs(30), clients: 5, likes: &[], is_printing: false }
     }
 }
 
@@ -188,7 +191,7 @@ async fn under_load(
     watch: &RefCell<Watch>,
 ) -> Report {
     let clients = Clients::start(world, options.clients);
-    rage.run(options.rage).await;
+    rage.run(options.rage, options.likes).await;
     check_liveness(world, &clients).await;
     clients.stop();
     rage.finish_leaving(PLACEMENT).await;
