@@ -325,7 +325,9 @@ impl<W> RegionCore<W> {
             self.node.raft.become_follower(self.node.raft.term, raft::INVALID_ID);
             return;
         }
-        if self.is_no_voter() && !self.lease.is_forfeited() {
+        // Stuck, it would go on heartbeating and reading by its lease, and no write would ever end.
+        let must_leave = self.is_no_voter() || self.is_stalled_alone();
+        if must_leave && !self.lease.is_forfeited() {
             self.on_step_aside(out);
             return;
         }

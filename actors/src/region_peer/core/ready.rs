@@ -9,6 +9,7 @@
 use super::{ApplyOutcome, CommittedEntry, Delegate, Output, RegionCore, lease::Lease};
 use raft::StateRole;
 use raft::eraftpb::{Entry, Message, MessageType};
+use std::time::Duration;
 use troupe_storage::raft_log::RegionLogWrite;
 use troupe_types::error::UnknownReason;
 use troupe_types::{LogIndex, Moment, PeerId, RegionError};
@@ -122,6 +123,16 @@ impl<W> RegionCore<W> {
             self.node.on_persist_ready(last);
             self.note_applied();
         }
+    }
+
+    /// Does this leader's own disk hold up what the others have long made durable? That is so when its
+    /// oldest write has been under way for an election time-out and a majority without it has committed
+    /// more than it holds itself. A disk that is slow everywhere is no reason to give leadership away.
+    pub(super) fn is_stalled_alone(&self) -> bool {
+        let oldest = self.unpersisted.front();
+        let waits = oldest.map_or(Duration::ZERO, |first| self.now.since(first.since));
+        let log = &self.node.raft.raft_log;
+        waits >= self.options.election_timeout() && log.committed > log.persisted
     }
 
     /// Tells raft-rs what is applied. It takes no index that is not persisted: a snapshot is
