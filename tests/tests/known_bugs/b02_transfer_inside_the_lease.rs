@@ -55,8 +55,13 @@ fn no_lease_outlives_the_order_to_campaign() {
             };
             let to = NodeId(leader.get() % 3 + 1);
             let _ = cluster.transfer(region, leader, to).await;
-            sleep(millis(4)).await;
-            leaders += usize::from(cluster.newest_leader(region) == Some(to));
+            for _ in 0..10 {
+                sleep(millis(3)).await;
+                if cluster.newest_leader(region) == Some(to) {
+                    leaders += 1;
+                    break;
+                }
+            }
         }
         writer.abort();
         watch.stop();

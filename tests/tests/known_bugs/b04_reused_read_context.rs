@@ -164,7 +164,7 @@ fn a_deposed_leader_confirms_no_later_read() {
         });
         let linearizable = (Consistency::Linearizable, 2 * SECOND);
         assert_eq!(cluster.get(old, KEY, linearizable).await, Ok(1));
-        assert!(!late.is_empty(), "an answer to its round is on its way");
+        cluster.until("an answer to its round", SECOND, || !late.is_empty()).await;
         net.remove_filter(holding);
 
         // It does not notice that it is deposed: its clock stands still, it hears nothing. The term of

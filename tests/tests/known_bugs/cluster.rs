@@ -19,7 +19,7 @@ use troupe_types::request::{
     RegionTarget,
 };
 use troupe_types::{
-    Key, NodeId, Peer, RegionError, RegionId, StoreId, TraceTags, UnixMillis, WriteCommand,
+    NodeId, Peer, RegionError, RegionId, StoreId, TraceTags, UnixMillis, WriteCommand,
 };
 
 pub const SECOND: Duration = Duration::from_secs(1);
@@ -111,12 +111,16 @@ impl Cluster {
 
     pub async fn region_of(&self, key: u32) -> RegionId {
         let service = self.service(NodeId(1));
-        let deadline = service.env().now().after(SECOND);
-        let request = PdRequest::RegionByKey { key: World::key(key) };
-        match service.pd(request, deadline).await {
-            Ok(PdReply::Routes(routes)) => routes[0].region.id,
-            other => panic!("PD answers {other:?}"),
+        for _ in 0..20 {
+            let deadline = service.env().now().after(SECOND);
+            let request = PdRequest::RegionByKey { key: World::key(key) };
+            match service.pd(request, deadline).await {
+                Ok(PdReply::Routes(routes)) => return routes[0].region.id,
+                Ok(other) => panic!("PD answers {other:?}"),
+                Err(_) => sleep(millis(100)).await,
+            }
         }
+        panic!("PD does not say where key {key} is");
     }
 
     /// Who says that it leads, in the newest term in which anybody does.
