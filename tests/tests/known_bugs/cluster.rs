@@ -57,12 +57,20 @@ impl Eye {
     /// Reads as a gateway of that node would by the lease; `None` if it may not. 0 = no row.
     pub fn lease_read(&self, key: u32) -> Option<u64> {
         let snapshot = self.view.lease_snapshot(&*self.engine, &*self.clock)?;
-        let row = snapshot.get(Cf::Default, &World::key(key)).unwrap();
-        Some(row.map_or(0, |stored| number(&RawValue::decode(&stored).unwrap().value)))
+        Some(stored_number(snapshot.get(Cf::Default, &World::key(key)).unwrap()))
+    }
+
+    /// What its engine holds, lease or not.
+    pub fn applied(&self, key: u32) -> u64 {
+        stored_number(self.engine.get(Cf::Default, &World::key(key)).unwrap())
     }
 }
 
-pub fn number(value: &[u8]) -> u64 {
+fn stored_number(row: Option<bytes::Bytes>) -> u64 {
+    row.map_or(0, |stored| number(&RawValue::decode(&stored).unwrap().value))
+}
+
+fn number(value: &[u8]) -> u64 {
     std::str::from_utf8(value).unwrap().parse().unwrap()
 }
 
@@ -115,9 +123,9 @@ impl Cluster {
             let deadline = service.env().now().after(SECOND);
             let request = PdRequest::RegionByKey { key: World::key(key) };
             match service.pd(request, deadline).await {
-                Ok(PdReply::Routes(routes)) => return routes[0].region.id,
-                Ok(other) => panic!("PD answers {other:?}"),
-                Err(_) => sleep(millis(100)).await,
+                Ok(PdReply::Routes(routes)) if !routes.is_empty() => return routes[0].region.id,
+                // A new PD knows a Region once its leader has reported.
+                Ok(_) | Err(_) => sleep(millis(100)).await,
             }
         }
         panic!("PD does not say where key {key} is");
