@@ -4,7 +4,7 @@
 //! machine slept, comes back and takes for valid what has long ended: meanwhile the others elected a
 //! leader and took writes. Here a leader would serve the old value from its own memory.
 //!
-//! The tests stop a leader for two to five leases (its clock stands still, nothing reaches it), let the
+//! The tests stop a leader for two to five leases (none of its tasks runs, nothing reaches it), let the
 //! others write, and read the moment it is back; let clocks differ by as much as is allowed and read all
 //! the time; and let a reader fall asleep between its two looks at the lease.
 use super::cluster::{Cluster, KEY, LEASE, SECOND, in_cluster, millis, plan, sleep};
@@ -28,7 +28,7 @@ async fn sleep_through(cluster: &Rc<Cluster>, round: u32) {
     assert_eq!(eye.lease_read(KEY), Some(u64::from(2 * round + 1)));
 
     let stopped_at = Instant::now();
-    cluster.world.with_node(leader, |node| node.clock.freeze());
+    cluster.world.hold(leader, true);
     cluster.cut_off(leader);
     let next = cluster.wait_for_other_leader(region, leader).await;
     let newer = u64::from(2 * round + 2);
@@ -38,7 +38,7 @@ async fn sleep_through(cluster: &Rc<Cluster>, round: u32) {
     sleep(asleep.saturating_sub(stopped_at.elapsed())).await;
 
     cluster.world.net.heal();
-    cluster.world.with_node(leader, |node| node.clock.thaw(stopped_at.elapsed()));
+    cluster.world.hold(leader, false);
     assert_eq!(eye.lease_read(KEY), None, "slept {asleep:?}: its lease is over");
     let read = cluster.get(leader, KEY, (Consistency::Leader, 5 * SECOND)).await;
     assert_eq!(read, Ok(newer), "slept {asleep:?}, round {round}");

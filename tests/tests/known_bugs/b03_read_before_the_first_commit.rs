@@ -61,7 +61,7 @@ fn reads_wait_for_the_first_commit_of_the_new_leaders_term() {
         assert!(!held.is_empty());
 
         net.remove_filter(holding);
-        net.release(&held);
+        net.let_go(&held);
         let index = match index.await.unwrap() {
             Ok(RegionReply::ReadIndex(index)) => index,
             other => panic!("{other:?}"),

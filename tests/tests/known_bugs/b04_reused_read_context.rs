@@ -169,7 +169,7 @@ fn a_deposed_leader_confirms_no_later_read() {
 
         // It does not notice that it is deposed: its clock stands still, it hears nothing. The term of
         // the answer that is still on its way is its own.
-        cluster.world.with_node(old, |node| node.clock.freeze());
+        cluster.world.with_node(old, |node| node.clock.freeze(10 * SECOND));
         let alone = net.add_filter(isolates(old));
         let new = cluster.wait_for_other_leader(region, old).await;
         assert!(cluster.write_at(new, region, (KEY, 2)).await.is_ok());
@@ -199,7 +199,6 @@ fn a_deposed_leader_confirms_no_later_read() {
         assert!(answer.is_err(), "a deposed leader answers {answer:?}");
 
         net.remove_filter(alone);
-        cluster.world.with_node(old, |node| node.clock.thaw(4 * SECOND));
         let nodes: [NodeId; 2] = [old, new];
         for node in nodes {
             let read = cluster.get(node, KEY, (Consistency::Linearizable, 10 * SECOND)).await;

@@ -63,11 +63,11 @@ fn a_read_asked_for_after_a_write_sees_it_though_an_older_round_is_open() {
             is_second.store(true, Ordering::SeqCst);
             let later = ask();
             cluster.until("the second round", SECOND, || !second.is_empty()).await;
-            net.release(&first);
+            net.let_go(&first);
             assert!(index(early.await.unwrap()) <= written);
             sleep(millis(100)).await;
             assert!(!later.is_finished(), "the first round says nothing about the second read");
-            net.release(&second);
+            net.let_go(&second);
             assert!(index(later.await.unwrap()) >= written, "the second read misses the write");
         });
     }

@@ -58,7 +58,7 @@ fn a_single_voter_applies_and_answers_nothing_before_its_own_sync() {
 
 #[test]
 fn a_node_alone_forgets_only_what_it_never_acknowledged() {
-    in_cluster(Plan { nodes: 1, ..plan(1_201) }, |cluster| async move {
+    in_cluster(Plan { nodes: 1, replicas: 1, ..plan(1_201) }, |cluster| async move {
         let only = NodeId(1);
         for key in 0..8 {
             cluster.put(only, key, u64::from(key) + 1).await;

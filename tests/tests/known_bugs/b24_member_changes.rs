@@ -110,40 +110,47 @@ async fn disturb(cluster: &Cluster) {
 #[test]
 fn random_changes_under_cuts_and_crashes_keep_one_leader_a_term() {
     for seed in 2_401..=2_404 {
-        in_cluster(Plan { nodes: 5, regions: 2, ..plan(seed) }, |cluster| async move {
-            let world = &cluster.world;
-            let watch = Rc::new(std::cell::RefCell::new(LeaderWatch::default()));
-            let (seen, looking) = (watch.clone(), world.clone());
-            let look = actix_rt::spawn(async move {
-                loop {
-                    seen.borrow_mut().look(&looking.claims());
-                    sleep(millis(5)).await;
+        in_cluster(
+            Plan { nodes: 5, replicas: 5, regions: 2, ..plan(seed) },
+            |cluster| async move {
+                let world = &cluster.world;
+                let watch = Rc::new(std::cell::RefCell::new(LeaderWatch::default()));
+                let (seen, looking) = (watch.clone(), world.clone());
+                let look = actix_rt::spawn(async move {
+                    loop {
+                        seen.borrow_mut().look(&looking.claims());
+                        sleep(millis(5)).await;
+                    }
+                });
+                let regions: Vec<RegionId> = world.replicas().into_keys().collect();
+                let done = Rc::new(std::cell::Cell::new(0));
+                let changing =
+                    actix_rt::spawn(change_members(cluster.clone(), regions, done.clone()));
+                let clients = Clients::start(world, 4);
+                disturb(&cluster).await;
+                changing.abort();
+                for key in 0..4 {
+                    let asked = (Consistency::Linearizable, 20 * SECOND);
+                    assert!(
+                        cluster.get(NodeId(1), key, asked).await.is_ok(),
+                        "key {key} is served"
+                    );
                 }
-            });
-            let regions: Vec<RegionId> = world.replicas().into_keys().collect();
-            let done = Rc::new(std::cell::Cell::new(0));
-            let changing = actix_rt::spawn(change_members(cluster.clone(), regions, done.clone()));
-            let clients = Clients::start(world, 4);
-            disturb(&cluster).await;
-            changing.abort();
-            for key in 0..4 {
-                let asked = (Consistency::Linearizable, 20 * SECOND);
-                assert!(cluster.get(NodeId(1), key, asked).await.is_ok(), "key {key} is served");
-            }
-            clients.stop();
-            sleep(5 * SECOND).await;
-            look.abort();
-            assert!(done.get() >= 3, "seed {seed}: only {} changes came through", done.get());
-            assert_eq!(world.net.rivals(), Vec::<String>::new(), "seed {seed}");
-            assert_eq!(watch.borrow().wrong(), &[] as &[String], "seed {seed}");
-            assert_eq!(linear::check(&clients.records()), None, "seed {seed}");
-        });
+                clients.stop();
+                sleep(5 * SECOND).await;
+                look.abort();
+                assert!(done.get() >= 3, "seed {seed}: only {} changes came through", done.get());
+                assert_eq!(world.net.rivals(), Vec::<String>::new(), "seed {seed}");
+                assert_eq!(watch.borrow().wrong(), &[] as &[String], "seed {seed}");
+                assert_eq!(linear::check(&clients.records()), None, "seed {seed}");
+            },
+        );
     }
 }
 
 #[test]
 fn a_leader_whose_replica_is_taken_away_hands_over_first() {
-    in_cluster(Plan { nodes: 5, ..plan(2_411) }, |cluster| async move {
+    in_cluster(Plan { nodes: 5, replicas: 5, ..plan(2_411) }, |cluster| async move {
         let region = cluster.region_of(KEY).await;
         let leader = cluster.wait_for_leader(region).await;
         let me = cluster.peer(leader, region);

@@ -6,11 +6,14 @@
 //! leadership over, and its lease ends before it does.
 //!
 //! *Clocks*: PD whose clock steps back an hour must neither give a timestamp twice nor stop for an hour.
-//! A row that has expired must not come back because somebody's wall clock shows an earlier time.
+//! Whether a row has expired when it is swapped is decided by the time that travels in the entry: replicas
+//! whose wall clocks are an hour apart, and one that applies its log again much later, must all decide alike.
 use super::cluster::{Cluster, KEY, SECOND, in_cluster, millis, plan, sleep};
 use std::rc::Rc;
+use troupe_tests::sim::world::World;
+use troupe_types::command::{RawChange, RawExpectation};
 use troupe_types::pd::{PdReply, PdRequest};
-use troupe_types::{NodeId, SYSTEM_REGION, Timestamp};
+use troupe_types::{NodeId, SYSTEM_REGION, Timestamp, UnixMillis};
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -127,4 +130,54 @@ fn timestamps_grow_and_keep_coming_when_pds_clock_steps_back_an_hour() {
             }
         });
     }
+}
+
+/// Swaps a row that lives for five seconds, by the clock of `node`; answers what was there before.
+async fn swap(cluster: &Cluster, node: NodeId, value: u64) -> Option<bytes::Bytes> {
+    let (service, gate) = cluster.world.door(node).expect("the node is up");
+    for _ in 0..40 {
+        let expires_at = Some(UnixMillis(cluster.unix(node).get() + 5_000));
+        let change = RawChange::Put { value: value.to_string().into(), expires_at };
+        let options = cluster.options(node, 2 * SECOND);
+        let expect = RawExpectation::Absent;
+        let swapped = service.raw_cas(World::key(KEY), expect, change, &options);
+        match gate.gated(swapped).await {
+            Ok((_, previous, _)) => return previous,
+            Err(_) => sleep(millis(100)).await,
+        }
+    }
+    panic!("node {node} does not swap");
+}
+
+#[test]
+fn replicas_whose_clocks_are_an_hour_apart_agree_on_what_has_expired() {
+    in_cluster(plan(2_631), |cluster| async move {
+        let region = cluster.region_of(KEY).await;
+        for (node, ms) in [(1, -HOUR_MS), (2, 0), (3, HOUR_MS)] {
+            cluster.world.with_node(NodeId(node), |node| node.clock.step_unix(ms));
+        }
+        assert_eq!(swap(&cluster, NodeId(2), 1).await, None);
+        let seen = swap(&cluster, NodeId(2), 2).await;
+        assert_eq!(seen.as_deref(), Some(&b"1"[..]), "it lives for five seconds");
+        let seen = swap(&cluster, NodeId(3), 3).await;
+        assert_eq!(seen, None, "by the time of the third node it has expired, so it is replaced");
+        sleep(6 * SECOND).await;
+        // A node that lost what was not flushed applies its log again, an hour later by its clock.
+        for node in cluster.world.ids() {
+            cluster.world.crash(node, 0);
+            cluster.world.with_node(node, |node| node.clock.step_unix(HOUR_MS));
+        }
+        for node in cluster.world.ids() {
+            cluster.world.start(node);
+        }
+        cluster.wait_for_leader(region).await;
+        let is_level = || {
+            let replicas = &cluster.world.replicas()[&region];
+            replicas.len() == 3 && replicas.iter().all(|one| one.data == replicas[0].data)
+        };
+        cluster.until("the replicas to be level", 10 * SECOND, is_level).await;
+        for eye in cluster.eyes(region) {
+            assert_eq!(eye.applied(KEY), 3, "node {}", eye.node);
+        }
+    });
 }

@@ -94,7 +94,7 @@ pub fn in_cluster<F: Future<Output = ()>>(plan: Plan, test: impl FnOnce(Rc<Clust
         };
         let result = std::panic::AssertUnwindSafe(inside).catch_unwind().await;
         if result.is_err() {
-            eprintln!("the newest events:\n{}", world.log.tail());
+            eprintln!("the newest events:\n{}", world.log.tail(200));
         }
         world.end().await;
         if let Err(panic) = result {
@@ -203,7 +203,8 @@ impl Cluster {
     ) -> Result<(), ServiceError> {
         let options = self.options(node, patience);
         let changes = vec![(World::key(key), change(value))];
-        let mut outcome = self.service(node).raw_write(changes, &options).await;
+        let (service, gate) = self.world.door(node).expect("the node is up");
+        let mut outcome = gate.gated(service.raw_write(changes, &options)).await;
         outcome.failed.pop().map_or(Ok(()), |(_, error)| Err(error))
     }
 
@@ -225,7 +226,8 @@ impl Cluster {
         (consistency, patience): (Consistency, Duration),
     ) -> Result<u64, ServiceError> {
         let options = CallOptions { consistency, ..self.options(node, patience) };
-        let (row, _) = self.service(node).raw_get(World::key(key), &options).await?;
+        let (service, gate) = self.world.door(node).expect("the node is up");
+        let (row, _) = gate.gated(service.raw_get(World::key(key), &options)).await?;
         Ok(row.map_or(0, |row| number(&row.value)))
     }
 
@@ -239,15 +241,15 @@ impl Cluster {
         let asked = self.world.with_life(node, |life| {
             let handle = life.store.router.get(region);
             let epoch = handle.and_then(|handle| Some(handle.view.delegate()?.region.epoch));
-            (life.stores.clone(), epoch, life.env.now().after(patience))
+            (life.stores.clone(), life.gate.clone(), epoch, life.env.now().after(patience))
         });
         async move {
-            let (stores, epoch, deadline) = asked.expect("the node is up");
+            let (stores, gate, epoch, deadline) = asked.expect("the node is up");
             let store = StoreId(node.get());
             let epoch = epoch.ok_or(RegionError::RegionNotFound { region, store })?;
             let target = RegionTarget { region, epoch };
             let request = RegionRequest { store, target, body, traces: TraceTags::NONE };
-            stores.serve(request, deadline).await
+            gate.gated(stores.serve(request, deadline)).await
         }
     }
 
