@@ -9,7 +9,7 @@
 //! notice an entry that is skipped or applied twice. Once with the memory twins, once with RocksDB and
 //! raft-engine, whose folders are copied while they are open: such a copy is what a crash leaves.
 use super::one_replica::{REGION, entry, region, voter};
-use super::recording::{Recording, content, executor, task};
+use super::recording::{Recording, Rows, content, executor, task};
 use raft::eraftpb::{Entry, HardState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -56,7 +56,7 @@ fn entry_at(index: u64) -> Entry {
 }
 
 /// What the entries up to `last` make of nothing.
-fn model(last: u64) -> (Vec<(Vec<u8>, Vec<u8>)>, u64) {
+fn model(last: u64) -> (Rows, u64) {
     let engine = Arc::new(MemoryEngine::new());
     let start = (region(3), voter(1), LogIndex(5), Term(5));
     let mut executor = executor(engine.clone(), &[start]);

@@ -7,7 +7,7 @@
 //! random portions. After each prefix of the batches, which is what a crash may leave, the data of each
 //! Region must be exactly what the entries up to its index make, and the rest of the entries must lead to
 //! the same end.
-use super::recording::{Recording, executor, task};
+use super::recording::{Recording, Rows, executor, task};
 use raft::eraftpb::Entry;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -25,8 +25,6 @@ use troupe_types::{
 
 const REGIONS: u64 = 3;
 const ENTRIES: u64 = 40;
-
-type Rows = Vec<(Vec<u8>, Vec<u8>)>;
 
 fn region(id: u64) -> Region {
     let bound = |id: u64| vec![b'r', b'0' + u8::try_from(id).unwrap()];

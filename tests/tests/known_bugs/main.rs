@@ -1,6 +1,7 @@
 //! Bugs that other systems of this kind have had, as tests of this one. A file a bug, named by the
 //! number that it has in `docs/known-bugs.md`; the head of each tells what happened there, what would go
 //! wrong here, and what the test does.
+#![allow(clippy::unwrap_used, reason = "these are tests: they may panic")]
 mod cluster;
 mod one_replica;
 mod recording;

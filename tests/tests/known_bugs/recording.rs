@@ -120,8 +120,11 @@ pub fn task(region: troupe_types::RegionId, entries: Vec<Entry>) -> Task {
     Task::Entries { region, generation: Generation(1), entries }
 }
 
+/// Keys and values, in order.
+pub type Rows = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// Content of the default family, and the applied index of the Region of `one_replica`.
-pub fn content(engine: &dyn KvEngine) -> (Vec<(Vec<u8>, Vec<u8>)>, u64) {
+pub fn content(engine: &dyn KvEngine) -> (Rows, u64) {
     let mut rows = Vec::new();
     let all = KeyRange::raw_space();
     let scanned = engine.snapshot().scan(Cf::Default, &all, false, &mut |key, value| {
