@@ -133,6 +133,7 @@ fn no_message_promises_what_its_sender_could_still_lose() {
             assert_eq!(*wrong.lock().unwrap(), Vec::<String>::new());
             assert_eq!(linear::check(&clients.records()), None);
             assert_eq!(world.net.rivals(), Vec::<String>::new());
+            assert_eq!(world.net.double_votes(), Vec::<String>::new());
             for key in 0..4 {
                 let asked = (Consistency::Linearizable, 10 * SECOND);
                 assert!(cluster.get(NodeId(1), key, asked).await.is_ok(), "key {key} is served");

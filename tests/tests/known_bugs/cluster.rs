@@ -1,5 +1,5 @@
 //! A complete simulated cluster and the hands to move it. All times are virtual.
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -110,6 +110,7 @@ pub struct Watch {
     /// Reads that were served.
     pub reads: Cell<u64>,
     is_over: Cell<bool>,
+    wrong: RefCell<Vec<String>>,
 }
 
 impl Cluster {
@@ -289,6 +290,7 @@ impl Cluster {
             acknowledged: Cell::new(0),
             reads: Cell::new(0),
             is_over: Cell::new(false),
+            wrong: RefCell::default(),
         });
         let (eyes, seen) = (self.eyes(region), watch.clone());
         actix_rt::spawn(async move {
@@ -307,14 +309,16 @@ impl Watch {
         let served: Vec<_> =
             eyes.iter().filter_map(|eye| Some((eye.node, eye.lease_read(key)?))).collect();
         if served.len() > 1 || served.iter().any(|(_, value)| *value < least) {
-            eprintln!("acknowledged {least}, and by lease: {served:?}");
-            // A panic in a task of its own would go unseen.
-            std::process::abort();
+            let line = format!("acknowledged {least}, and by lease: {served:?}");
+            self.wrong.borrow_mut().push(line);
         }
         self.reads.set(self.reads.get() + served.len() as u64);
     }
 
+    /// Ends the reads, and says what was wrong with them.
     pub fn stop(&self) {
         self.is_over.set(true);
+        let wrong = self.wrong.borrow();
+        assert!(wrong.is_empty(), "{} looks, first {:?}", wrong.len(), wrong[0]);
     }
 }

@@ -317,14 +317,16 @@ impl<W> RegionCore<W> {
             self.report_due = true;
         }
         let transfer_failed = self.lease.is_forfeited() && self.node.raft.lead_transferee.is_none();
+        // A term whose lease was forfeited gives none any more (see `lease.rs`): a new term gives a new
+        // one.
         if transfer_failed && !self.halted {
-            // Its term has no lease any more (see `lease.rs`): a new term gives a new one.
             self.node.raft.become_follower(self.node.raft.term, raft::INVALID_ID);
             return;
         }
-        // A learner may not lead. A leader whose disk is stuck would go on heartbeating and reading by its
-        // lease, and no write would ever end (etcd#15247).
-        if (self.is_no_voter() || self.is_stalled_alone()) && !self.lease.is_forfeited() {
+        // A leader whose disk is stuck applies nothing, and so answers no write, while its heartbeats
+        // would keep others from leading for as long as that lasts (etcd#15247).
+        let must_leave = self.is_no_voter() || self.is_stalled_alone();
+        if must_leave && !self.lease.is_forfeited() {
             self.on_step_aside(out);
             return;
         }

@@ -121,7 +121,8 @@ impl<W> RegionCore<W> {
 
     /// Does this leader's own disk hold up what the others have long made durable? That is so when its
     /// oldest write has been under way for an election time-out and a majority without it has committed
-    /// more than it holds itself. A disk that is slow everywhere is no reason to give leadership away.
+    /// more than it holds itself. Where all disks are stuck, or it is needed for the majority, nobody
+    /// could do better.
     pub(super) fn is_stalled_alone(&self) -> bool {
         let oldest = self.unpersisted.front();
         let waits = oldest.map_or(Duration::ZERO, |first| self.now.since(first.since));
