@@ -81,8 +81,16 @@ pub fn views(store: StoreId, life: u64, engine: &dyn KvEngine, log: &dyn RaftLog
     let view = |id| {
         let state = read_replica_state(engine, id).expect("the row decodes")?;
         let ReplicaState::Normal { peer, region } = state else { return None };
-        let applied = read_apply_state(engine, id).expect("the row decodes")?.applied;
-        let state = log.state(id).expect("the memory twin reads")?;
+        let apply = read_apply_state(engine, id).expect("the row decodes")?;
+        let applied = apply.applied;
+        let mut state = log.state(id).expect("the memory twin reads")?;
+        // A snapshot is in the engine, and the log has not begun anew yet: what is left in it counts no
+        // more, and a start finds that out by the same rule.
+        let at_applied = log.term(id, applied.min(state.last_index));
+        if applied > state.last_index || at_applied.ok() != Some(apply.applied_term) {
+            state.truncated = (applied, apply.applied_term);
+            state.last_index = applied;
+        }
         let (low, high) = (state.truncated.0.next(), state.last_index.next());
         let entries = log.entries(id, low, high, u64::MAX).expect("the memory twin reads");
         let entries = entries.iter().map(entry_view).collect();
