@@ -262,3 +262,65 @@ fn completions_are_printed_for_each_shell() {
         assert!(stdout(&output).contains(part), "{shell}");
     }
 }
+
+/// A result of `troupe bench run` with one measurement of so many requests a second.
+fn bench_result(ops_per_second: f64) -> String {
+    let latency = r#"{"mean":1.0,"p50":1.0,"p95":1.0,"p99":1.0,"p999":1.0,"max":1.0}"#;
+    format!(
+        r#"{{"schema":"troupe-bench/1","started":0,"command":"troupe bench run","machine":{{
+        "cores":1,"cpu":"c","memory_bytes":1,"kernel":"k","file_system":"f","build":"dev",
+        "commit":""}},"versions":{{}},"keys":1,"regions":1,"warm_up_seconds":0,"ceilings":[],
+        "repetitions":[{{"target":"troupe","protocol":"http","number":1,"value_bytes":256,
+        "disk_sync_us":1,"load_average":0,"verified":1,"wrong":0,"cells":[{{"workload":"put",
+        "clients":1,"seconds":1,"operations":9,"errors":0,"unanswered":0,
+        "ops_per_second":{ops_per_second},"latency_us":{latency},"client_cpu_us":1}}]}}]}}"#
+    )
+}
+
+#[test]
+fn bench_compare_fails_if_something_became_worse_and_says_what() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, ops| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bench_result(ops)).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (fast, slow) = (file("fast.json", 1000.0), file("slow.json", 500.0));
+    let worse = troupe(&["bench", "compare", &fast, &slow]);
+    assert_eq!(code(&worse), 1, "{worse:?}");
+    assert!(stdout(&worse).contains("-50.0 % WORSE"), "{worse:?}");
+    let better = troupe(&["bench", "compare", &slow, &fast, "-o", "json"]);
+    assert_eq!(code(&better), 0, "{better:?}");
+    assert!(stdout(&better).contains(r#""verdict": "better""#), "{better:?}");
+}
+
+#[test]
+fn bench_report_writes_a_page_and_refuses_other_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, out) = (folder.path().join("r.json"), folder.path().join("page"));
+    let arguments = ["bench", "report", file.to_str().unwrap(), "--out", out.to_str().unwrap()];
+    std::fs::write(&file, "{}").unwrap();
+    assert_eq!(code(&troupe(&arguments)), 1);
+    std::fs::write(&file, bench_result(1000.0)).unwrap();
+    let output = troupe(&arguments);
+    assert_eq!(code(&output), 0, "{output:?}");
+    let page = std::fs::read_to_string(out.join("RESULTS.md")).unwrap();
+    assert!(page.contains("| 256 | put, 1 client | troupe | 1,000 |"), "{page}");
+    assert!(out.join("throughput-256.svg").is_file());
+}
+
+#[test]
+fn bench_refuses_what_it_cannot_measure() {
+    let run = |more: &[&str]| {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("r.json");
+        let out = out.to_str().unwrap();
+        let arguments = ["bench", "run", "--targets", "running", "--no-ceiling", "--out", out];
+        code(&troupe(&[&arguments, more].concat()))
+    };
+    assert_eq!(run(&["--clients", "0"]), 2);
+    assert_eq!(run(&["--value-bytes", "4"]), 2);
+    assert_eq!(run(&["--open-only"]), 2);
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    assert_eq!(run(&["--url", &free.to_string()]), 5);
+}

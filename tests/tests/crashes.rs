@@ -34,6 +34,21 @@ async fn three_nodes(folder: &Path) -> (Cluster, std::sync::Arc<Load>) {
     (cluster, load)
 }
 
+/// Number of a node that leads a Region, not counting the system Region.
+async fn a_leader(cluster: &Cluster) -> usize {
+    let url = format!("{}/v1/regions", cluster.url(0));
+    let text = reqwest::get(url).await.expect("an answer").text().await.expect("a body");
+    let regions: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let items = regions["items"].as_array().expect("Regions");
+    let leaders = items.iter().filter(|region| region["id"] != 1);
+    let store = leaders.filter_map(|region| region["leader"]["store"].as_u64()).next();
+    usize::try_from(store.expect("a Region has a leader") - 1).expect("three Stores")
+}
+
+fn others_than(node: usize) -> [usize; 2] {
+    [(node + 1) % 3, (node + 2) % 3]
+}
+
 async fn ask(load: &Load, node: usize, key: u32, op: Op) -> Outcome {
     let window = load.current();
     load.ask(&window, PROBER, node, (key, op), Freshness::Leader, PATIENCE).await
@@ -75,11 +90,13 @@ fn every_kind_of_event_once() {
         folder: folder.path().join("run"),
     }));
     println!("{report}");
-    if report.judgement() != Judgement::Passed {
-        panic!("{:?}; data and logs: {}", report.judgement(), folder.keep().display());
+    // A machine that is busy with other tests may be too slow for a run that counts.
+    if report.judgement() == Judgement::Violated {
+        panic!("data and logs: {}", folder.keep().display());
     }
     assert_eq!(report.events.len(), Kind::ROUND.len());
-    assert_eq!(report.history.lost, 0);
+    assert_eq!((report.history.lost, report.history.undecided), (0, 0));
+    assert!(report.answered > 1_000, "little was answered");
     assert!(report.replicas >= 3 * 7, "three replicas of each Region were compared");
 }
 
@@ -89,12 +106,12 @@ fn b1_a_leader_that_slept_serves_no_stale_read() {
     let folder = tempfile::tempdir().expect("a folder");
     block_on(async {
         let (cluster, load) = three_nodes(folder.path()).await;
-        for sleeper in 0..3 {
+        for _ in 0..2 {
+            let sleeper = a_leader(&cluster).await;
             read_all_at_once(&load, sleeper).await;
             cluster.pause(sleeper);
-            let others = [(sleeper + 1) % 3, (sleeper + 2) % 3];
             // The others lead all Regions after that, and have newer values.
-            write_all(&load, others).await;
+            write_all(&load, others_than(sleeper)).await;
             let reads = read_all_at_once(&load, sleeper);
             let wake_up = async {
                 tokio::task::yield_now().await;
@@ -115,21 +132,19 @@ fn b1_a_leader_that_is_cut_off_serves_no_stale_read() {
     let folder = tempfile::tempdir().expect("a folder");
     block_on(async {
         let (cluster, load) = three_nodes(folder.path()).await;
-        for alone in 0..3 {
-            let others = [(alone + 1) % 3, (alone + 2) % 3];
-            for other in others {
-                cluster.links.set(alone, other, Flow::Cut);
-                cluster.links.set(other, alone, Flow::Cut);
-            }
-            let reads = async {
-                for _ in 0..3 {
-                    read_all_at_once(&load, alone).await;
-                }
-            };
-            tokio::join!(write_all(&load, others), reads);
-            cluster.links.heal();
-            until_serving(&load).await.expect("all are back");
+        let alone = a_leader(&cluster).await;
+        for other in others_than(alone) {
+            cluster.links.set(alone, other, Flow::Cut);
+            cluster.links.set(other, alone, Flow::Cut);
         }
+        let reads = async {
+            for _ in 0..3 {
+                read_all_at_once(&load, alone).await;
+            }
+        };
+        tokio::join!(write_all(&load, others_than(alone)), reads);
+        cluster.links.heal();
+        until_serving(&load).await.expect("all are back");
         assert_linearizable(&load);
     });
 }
@@ -141,17 +156,40 @@ fn b26_a_leader_whose_disk_hangs_hands_over() {
     let folder = tempfile::tempdir().expect("a folder");
     block_on(async {
         let (cluster, load) = three_nodes(folder.path()).await;
-        for stuck in 0..3 {
+        for _ in 0..2 {
+            let stuck = a_leader(&cluster).await;
             cluster.disk(stuck).slow_down(10 * DEADLINE);
-            let others = [(stuck + 1) % 3, (stuck + 2) % 3];
             // Each Region that the stuck node leads finds another leader, or this does not end.
-            write_all(&load, others).await;
+            write_all(&load, others_than(stuck)).await;
             let (_, _, met) = cluster.disk(stuck).met();
             assert!(met > 0, "the disk of node {} was not asked", stuck + 1);
             read_all_at_once(&load, stuck).await;
             cluster.disk(stuck).heal();
             until_serving(&load).await.expect("all are back");
         }
+        assert_linearizable(&load);
+    });
+}
+
+/// tikv#9886 and its kin: a leader with a full disk refused writes for as long as the disk was full,
+/// although the others had room, and gateways went on asking it after it had stepped down.
+#[test]
+fn b15_a_leader_whose_disk_is_full_hands_over_and_works_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    block_on(async {
+        let (mut cluster, load) = three_nodes(folder.path()).await;
+        let full = a_leader(&cluster).await;
+        cluster.disk(full).fill();
+        write_all(&load, others_than(full)).await;
+        let (_, refused, _) = cluster.disk(full).met();
+        assert!(refused > 0, "the disk of node {} was not asked", full + 1);
+        cluster.disk(full).heal();
+        // RocksDB may have had to flush meanwhile, which ends the node.
+        if cluster.take_end(full).is_some() {
+            cluster.clear_mark(full);
+            cluster.start(full);
+        }
+        until_serving(&load).await.expect("with room again it works");
         assert_linearizable(&load);
     });
 }

@@ -6,4 +6,5 @@ mod leases;
 mod members;
 mod reads;
 mod snapshots;
+mod stalls;
 mod writes;

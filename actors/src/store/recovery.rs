@@ -8,6 +8,7 @@
 //! | applied index inside the log, same term | the usual case | the log is replayed from there |
 //! | no log, or it ends in front of the applied index, or has another term there | a snapshot (or a first replica) was installed, the log not yet begun anew | the log begins at the applied index |
 //! | the log begins behind the applied index | cannot happen: logs are cut behind durable data only | refused |
+//! | row `Uninitialised`, and a log with commits | an earlier replica was destroyed, its log not yet forgotten | nothing of that log counts |
 //! | row `Applying` | a snapshot was being installed | it is installed again, at the Store's start |
 use crate::region_peer::core::storage::DurableState;
 use raft::eraftpb::HardState;
@@ -94,9 +95,12 @@ fn uninitialised(region: RegionId, peer: Peer, log: LogState) -> Recovered {
         epoch: RegionEpoch::default(),
         peers: Vec::new(),
     };
+    // What knows of commits is the log of an earlier replica here, whose end was durable when its log
+    // was not yet forgotten. Its term and vote bind that replica alone.
+    let is_own = log.hard_state.commit == 0;
     let state = DurableState {
         region,
-        hard_state: log.hard_state,
+        hard_state: if is_own { log.hard_state } else { HardState::default() },
         truncated: (LogIndex(0), Term(0)),
         last_index: LogIndex(0),
         applied: LogIndex(0),

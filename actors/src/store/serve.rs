@@ -145,10 +145,13 @@ impl StoreHandle {
         command: WriteCommand,
         deadline: Moment,
     ) -> RegionResult {
-        if self.disk_full.load(Ordering::Relaxed) {
+        let handle = self.peer(target)?;
+        // A leader with a full disk steps down. Where another leads, the replica says so: an answer
+        // that names the disk would keep gateways from finding him.
+        let leads = handle.view.delegate().and_then(|d| d.leader).map(|leader| leader.id);
+        if self.disk_full.load(Ordering::Relaxed) && leads == Some(handle.peer.id) {
             return Err(RegionError::DiskFull { store: self.id });
         }
-        let handle = self.peer(target)?;
         let epoch = target.epoch;
         self.ask(&handle, deadline, Outcome::Unknown, |reply| ProposeWrite {
             epoch,

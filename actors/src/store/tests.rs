@@ -242,6 +242,22 @@ fn an_uninitialised_replica_keeps_its_vote() {
     assert_eq!((found.state.applied, found.state.last_index), (LogIndex(0), LogIndex(0)));
 }
 
+/// A replica was destroyed and a new one of the same Region came, before the log of the first was
+/// forgotten: the new one took its commit index for its own, and could not be built.
+#[test]
+fn a_new_replica_takes_nothing_from_the_log_of_an_earlier_one() {
+    let disks = Disks::new();
+    disks.log(21..=38, 6, state(6, 101, 38));
+    let born = ReplicaState::Uninitialised { peer: PeerId(104) };
+    disks.put(replica_key(REGION), &born, Durability::Synced);
+    let found = disks.restart().unwrap();
+    assert_eq!(found.state.hard_state, HardState::default());
+    // Once it has voted itself, that counts, whatever else is left of the other.
+    let write = RegionLogWrite { hard_state: Some(state(9, 102, 0)), ..RegionLogWrite::default() };
+    disks.log.append(LogBatch { regions: vec![(REGION, write)] }).unwrap();
+    assert_eq!(disks.restart().unwrap().state.hard_state, state(9, 102, 0));
+}
+
 #[test]
 fn what_is_dead_or_out_of_service_does_not_start() {
     let peer = PeerId(101);

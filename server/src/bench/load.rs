@@ -246,3 +246,6 @@ async fn connect(share: &Share) -> Result<Vec<Client>, ClientError> {
     }
     Ok(clients)
 }
+
+#[cfg(test)]
+mod tests;

@@ -216,8 +216,17 @@ fn folder(parent: &Path) -> Result<tempfile::TempDir, CliError> {
     made.map_err(|source| CliError::io(format!("cannot write to {}", parent.display()), source))
 }
 
-/// What was typed, with the program's bare name: a folder of one machine tells nobody anything.
+/// What was typed, with the program's bare name and `~` for the home directory: folders of one
+/// machine tell nobody anything.
 fn command_line() -> String {
     let rest: Vec<String> = std::env::args().skip(1).collect();
-    format!("troupe {}", rest.join(" "))
+    let home = std::env::var("HOME").unwrap_or_default();
+    anonymous(&format!("troupe {}", rest.join(" ")), &home)
 }
+
+fn anonymous(command: &str, home: &str) -> String {
+    if home.len() < 2 { command.to_owned() } else { command.replace(home, "~") }
+}
+
+#[cfg(test)]
+mod tests;

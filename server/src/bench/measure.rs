@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// How often it is looked whether the last requests of an open loop are answered.
 const POLL: Duration = Duration::from_millis(10);
+/// How long it is waited for them at least.
+const LEAST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the window saw.
 struct Seen {
@@ -59,8 +61,9 @@ async fn window(
     Ok(Seen { seconds, servers: before.zip(after), client, unanswered })
 }
 
-/// Waits for the answers of an open loop, not longer than was measured.
-async fn unanswered(load: &Load, patience: Duration) -> u64 {
+/// Waits for the answers of an open loop, as long again as was measured.
+async fn unanswered(load: &Load, measured: Duration) -> u64 {
+    let patience = measured.max(LEAST_PATIENCE);
     let Some(arrivals) = &load.arrivals else { return 0 };
     let started = now();
     while arrivals.open() > 0 && started.elapsed() < patience {

@@ -55,6 +55,9 @@ use options::Options;
 use result::RunResult;
 use std::process::ExitCode;
 
+/// A load average above it disturbs what is measured.
+const BUSY: f64 = 0.5;
+
 /// Does what the command line says.
 ///
 /// # Errors
@@ -81,6 +84,7 @@ fn in_runtime<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, C
 
 async fn run_matrix(client: &ClientArgs, args: &BenchRunArgs) -> Result<ExitCode, CliError> {
     check(args)?;
+    warn(args);
     let run = Run { args, url: &client.url, options: Options::new(args) };
     // What was started is ended when this future is dropped.
     let result = tokio::select! {
@@ -99,10 +103,29 @@ fn check(args: &BenchRunArgs) -> Result<(), CliError> {
         let least = data::STAMP_BYTES;
         return Err(CliError::Usage(format!("--value-bytes: at least {least}")));
     }
+    if args.targets.contains(&TargetName::Etcd) && !target::etcd_is_installed() {
+        let advice = "install it (Debian, Ubuntu: sudo apt-get install etcd-server), or leave it \
+                      out with --targets troupe";
+        return Err(CliError::NotFound(format!("there is no `etcd` on the PATH: {advice}")));
+    }
     if args.clients.contains(&0) {
         return Err(CliError::Usage("--clients: at least 1".to_owned()));
     }
     Ok(())
+}
+
+/// What would make figures worthless, or worth less.
+fn warn(args: &BenchRunArgs) {
+    let folder = args.dir.clone().unwrap_or_else(std::env::temp_dir);
+    let machine = machine::Machine::this(&folder);
+    if machine.file_system == "tmpfs" {
+        let folder = folder.display();
+        eprintln!("troupe: {folder} is in memory, where syncs cost nothing; choose a disk: --dir");
+    }
+    let load = machine::load_average();
+    if load > BUSY {
+        eprintln!("troupe: the machine is busy (load average {load}); expect noise");
+    }
 }
 
 fn print(result: &RunResult, format: OutputFormat) -> Result<(), CliError> {

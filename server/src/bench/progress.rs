@@ -17,7 +17,7 @@ impl Steps {
         let bar = std::io::stderr().is_terminal().then(|| {
             let length = Some(count as u64);
             let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr());
-            let style = "{spinner} [{elapsed_precise}] {wide_bar} {pos}/{len} ({eta} left) {msg}";
+            let style = "{spinner} {elapsed_precise} {bar:24} {pos}/{len}, {eta} left: {wide_msg}";
             if let Ok(style) = ProgressStyle::with_template(style) {
                 bar.set_style(style);
             }

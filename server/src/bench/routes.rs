@@ -54,12 +54,9 @@ struct Range {
     start: Start,
 }
 
-/// The first Region's start, which is empty, may also be a plain string.
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum Start {
-    Hex { hex: String },
-    Plain(String),
+struct Start {
+    hex: String,
 }
 
 #[derive(Deserialize)]
@@ -86,7 +83,7 @@ struct Cluster {
 #[derive(Deserialize)]
 struct Node {
     id: u64,
-    http_address: String,
+    http: String,
 }
 
 /// Which of Troupe's `servers` lead which keys.
@@ -111,7 +108,7 @@ async fn servers_by_store(servers: &Servers, base: &str) -> Result<BTreeMap<u64,
     let mut by_store = BTreeMap::new();
     for store in stores.items {
         let node = cluster.nodes.iter().find(|node| node.id == store.node);
-        let address = node.map(|node| node.http_address.trim_start_matches("http://"));
+        let address = node.map(|node| node.http.trim_start_matches("http://"));
         let server = servers.addresses.iter().position(|known| Some(known.as_str()) == address);
         if let Some(server) = server.and_then(|server| u16::try_from(server).ok()) {
             by_store.insert(store.id, server);
@@ -141,7 +138,7 @@ async fn region_starts(
 }
 
 fn start_bytes(start: &Start) -> Result<Vec<u8>, CliError> {
-    let (Start::Hex { hex } | Start::Plain(hex)) = start;
+    let Start { hex } = start;
     let digits = |at: usize| hex.get(at..at + 2).and_then(|two| u8::from_str_radix(two, 16).ok());
     let bytes = (0..hex.len()).step_by(2).map(digits).collect::<Option<Vec<u8>>>();
     bytes.ok_or_else(|| CliError::BadAnswer(format!("`{hex}` is no key")))

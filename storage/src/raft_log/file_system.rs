@@ -27,6 +27,7 @@ pub struct DiskWatch {
     syncs: AtomicU64,
     bytes_written: AtomicU64,
     fail_sync: AtomicBool,
+    fail_next_sync: AtomicBool,
     fail_write: AtomicBool,
     disk_full: AtomicBool,
 }
@@ -47,6 +48,15 @@ impl DiskWatch {
     /// Lets every sync fail from here on. The process will not survive one.
     pub fn fail_syncs(&self) {
         self.fail_sync.store(true, Ordering::SeqCst);
+    }
+
+    /// Lets the next sync fail, and no other. The process will not survive it.
+    pub fn fail_next_sync(&self) {
+        self.fail_next_sync.store(true, Ordering::SeqCst);
+    }
+
+    fn fails_this_sync(&self) -> bool {
+        self.fail_next_sync.swap(false, Ordering::SeqCst) || self.fail_sync.load(Ordering::SeqCst)
     }
 
     /// Lets every write fail from here on. The process will not survive one.
@@ -161,7 +171,7 @@ impl Handle for WatchedHandle {
     }
 
     fn sync(&self) -> Result<()> {
-        let result = if self.file.watch.fail_sync.load(Ordering::SeqCst) {
+        let result = if self.file.watch.fails_this_sync() {
             Err(Error::other("injected failure"))
         } else {
             self.inner.sync()

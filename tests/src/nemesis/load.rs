@@ -15,7 +15,7 @@ pub const KEYS: u32 = 24;
 /// Keys that show whether every Region serves. They lie behind those of the clients.
 pub const PROBES: u32 = 8;
 /// Clients of a node.
-const CLIENTS_PER_NODE: usize = 4;
+const CLIENTS_PER_NODE: usize = 8;
 /// Client number of probes, bursts and last reads.
 pub const PROBER: u32 = 1_000;
 

@@ -3,6 +3,7 @@
 use super::clock::SimClock;
 use super::disk::Disk;
 use super::gate::Gate;
+use super::holds::Holds;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -35,6 +36,8 @@ pub struct LifeParts {
     pub disk: Arc<Disk>,
     /// One job in so many meets a slow disk; 0 = none does.
     pub slow_job: u64,
+    /// Its threads that a test holds up.
+    pub holds: Arc<Holds>,
     /// Its life.
     pub gate: Arc<Gate>,
     /// Limits of its cells.
@@ -44,12 +47,12 @@ pub struct LifeParts {
 /// The environment of one life of a node.
 #[must_use]
 pub fn sim_env(parts: LifeParts) -> Env {
-    let LifeParts { seed, clock, faults, disk, slow_job, gate, cells } = parts;
+    let LifeParts { seed, clock, faults, disk, slow_job, holds, gate, cells } = parts;
     let power = gate.power().clone();
     let rngs: Arc<dyn Rngs> = Arc::new(SeededRngs::new(seed));
     let delays = Mutex::new(rngs.rng("disk"));
     let pace = Arc::new(Pace { delays, slow_job, disk });
-    let spawner = Arc::new(SimSpawner { gate, clock: clock.clone(), pace });
+    let spawner = Arc::new(SimSpawner { gate, clock: clock.clone(), pace, holds });
     let (registry, traces) = (Arc::new(Registry::new()), Arc::new(TraceRing::new(TRACE_SPANS)));
     Env { clock, rngs, spawner, registry, traces, faults, cells, power }
 }
@@ -76,12 +79,13 @@ struct SimSpawner {
     gate: Arc<Gate>,
     clock: Arc<SimClock>,
     pace: Arc<Pace>,
+    holds: Arc<Holds>,
 }
 
 impl Spawner for SimSpawner {
-    fn worker(&self, _name: &str, _threads: usize) -> Arc<dyn Worker> {
-        let (gate, pace) = (self.gate.clone(), self.pace.clone());
-        Arc::new(SimWorker { gate, pace, queue: Arc::default() })
+    fn worker(&self, name: &str, _threads: usize) -> Arc<dyn Worker> {
+        let (gate, pace, holds) = (self.gate.clone(), self.pace.clone(), self.holds.clone());
+        Arc::new(SimWorker { name: name.to_owned(), gate, pace, holds, queue: Arc::default() })
     }
 
     fn spawn_local(&self, future: Pin<Box<dyn Future<Output = ()>>>) {
@@ -96,6 +100,8 @@ impl Spawner for SimSpawner {
 /// One disk thread: jobs run in order, each some virtual time after it was queued. A job is not done
 /// at all if the power goes before its time; what may happen within one is the disk's to say.
 struct SimWorker {
+    name: String,
+    holds: Arc<Holds>,
     gate: Arc<Gate>,
     pace: Arc<Pace>,
     queue: Arc<Mutex<Queue>>,
@@ -116,8 +122,10 @@ impl Worker for SimWorker {
         queue.jobs.push_back(job);
         drop(queue);
         let (queue, power) = (self.queue.clone(), self.gate.power().clone());
+        let (name, holds) = (self.name.clone(), self.holds.clone());
         actix_rt::spawn(self.gate.gated(async move {
             tokio::time::sleep_until(due).await;
+            holds.pass(&name).await;
             let job = queue.lock().unwrap().jobs.pop_front();
             if power.is_on() {
                 // As on a real thread: a panic of one job does not end the next.

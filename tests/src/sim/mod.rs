@@ -17,6 +17,7 @@
 //! | [`gate`] | one life of a node: held, or ended from within |
 //! | [`env`] | a node's environment: seeded numbers, jobs in virtual time |
 //! | [`net`], [`transport`] | the network, and how a node sees it |
+//! | [`filters`], [`holds`] | directed control for single tests: messages, disk threads |
 //! | [`node`] | one node: started, crashed, started again on the same disks |
 //! | [`world`] | the cluster: founding, looking at it, comparing replicas |
 //! | [`clients`] | the workload against it |
@@ -36,7 +37,9 @@ pub mod clock;
 pub mod disk;
 pub mod env;
 pub mod faults;
+pub mod filters;
 pub mod gate;
+pub mod holds;
 pub mod log;
 pub mod net;
 pub mod node;

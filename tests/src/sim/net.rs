@@ -5,6 +5,7 @@
 //! snapshots) travel as a parcel there and a parcel back; a lost one is told to the caller later, as a
 //! broken connection would be.
 use super::checkers::order::VoteWatch;
+use super::filters::{FilterId, Filters, Held, Parked, Seen, Verdict};
 use super::log::{EventLog, Place};
 use super::transport::{Endpoint, RaftLine};
 use std::collections::{BTreeMap, BTreeSet};
@@ -103,6 +104,7 @@ struct State {
     /// Parcels for nodes that are held.
     held: BTreeMap<NodeId, Vec<Parcel>>,
     harm: Harm,
+    filters: Filters,
 }
 
 /// The network. Cheap to clone.
@@ -134,6 +136,7 @@ impl Net {
             votes: VoteWatch::default(),
             held: BTreeMap::new(),
             harm: Harm::default(),
+            filters: Filters::default(),
         };
         Self(Arc::new(Inner { state: Mutex::new(state), wake: Notify::new(), log }))
     }
@@ -301,7 +304,10 @@ impl Net {
         state.watch_votes(&envelope);
         let now = self.0.log.now_ms();
         let is_down = !state.ends.contains_key(&link.1) || state.cuts.contains(&link);
-        if is_down {
+        let verdict = state.filters.judge(link, &envelope);
+        if !matches!(verdict, Verdict::Deliver) {
+            state.obey(verdict, Parked { link, store, envelope, tags }, now);
+        } else if is_down {
             state.report_unreachable(link, store, now);
         } else if !state.chance(|w| w.lost) {
             let copies = if state.chance(|w| w.doubled) { 2 } else { 1 };
@@ -322,6 +328,41 @@ impl Net {
         }
         drop(state);
         self.0.wake.notify_one();
+    }
+
+    /// Asks `judge` about every Raft message from here on.
+    pub fn add_filter(&self, judge: impl FnMut(&Seen<'_>) -> Verdict + Send + 'static) -> FilterId {
+        self.state().filters.add(Box::new(judge))
+    }
+
+    /// Takes a filter away.
+    pub fn remove_filter(&self, id: FilterId) {
+        self.state().filters.remove(id);
+    }
+
+    /// Lets a copy of each held message go, past the filters; it stays held, to be sent once more.
+    pub fn replay(&self, held: &Held) {
+        let mut state = self.state();
+        let now = self.0.log.now_ms();
+        for Parked { link, store, envelope, tags } in held.all() {
+            state.push(link, Load::Raft { store, envelope, tags }, false, now);
+        }
+        drop(state);
+        self.0.wake.notify_one();
+    }
+
+    /// Puts a forged message on its way, past the filters.
+    pub fn inject(&self, link: Link, envelope: RaftEnvelope) {
+        let parked = Parked { link, store: envelope.to.store, envelope, tags: TraceTags::NONE };
+        let held = Held::default();
+        held.park(parked);
+        self.let_go(&held);
+    }
+
+    /// Lets all held messages go, past the filters.
+    pub fn let_go(&self, held: &Held) {
+        self.replay(held);
+        held.clear();
     }
 
     /// Carries a part of a call over `link`; answers whether it arrived.
@@ -352,6 +393,25 @@ impl Net {
 impl State {
     fn chance(&mut self, of: impl Fn(&Weather) -> u64) -> bool {
         self.rng.between(0, 1000) < of(&self.weather)
+    }
+
+    /// Does with a message what a filter said.
+    fn obey(&mut self, verdict: Verdict, parked: Parked, now: u64) {
+        let (copies, wait) = match &verdict {
+            Verdict::Deliver => (1, 0),
+            Verdict::Drop => (0, 0),
+            Verdict::Hold(held) => {
+                held.park(parked);
+                return;
+            }
+            Verdict::Duplicate => (2, 0),
+            Verdict::Delay(ms) => (1, *ms),
+        };
+        let Parked { link, store, envelope, tags } = parked;
+        for _ in 0..copies {
+            let load = Load::Raft { store, envelope: envelope.clone(), tags: tags.clone() };
+            self.push(link, load, wait == 0, now + wait);
+        }
     }
 
     fn push(&mut self, link: Link, load: Load, in_order: bool, now: u64) {

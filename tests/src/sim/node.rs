@@ -3,6 +3,7 @@ use super::clock::SimClock;
 use super::disk::{Disk, Mounted};
 use super::env::{LifeParts, sim_env};
 use super::gate::{Death, Gate};
+use super::holds::Holds;
 use super::net::{Net, millis};
 use super::plan::TICK;
 use super::planted::Planted;
@@ -82,6 +83,8 @@ pub struct SimNode {
     pub clock: Arc<SimClock>,
     /// Panics planted into its actors.
     pub planted: Arc<Planted>,
+    /// Its disk threads that a test holds up.
+    pub holds: Arc<Holds>,
     /// Files of snapshots.
     folder: PathBuf,
     plan: Plan,
@@ -109,6 +112,7 @@ impl SimNode {
             disk: Disk::new(id, net.log().clone()),
             clock: Arc::new(SimClock::new(net.log().start())),
             planted: Arc::default(),
+            holds: Arc::default(),
             folder,
             plan: plan.clone(),
             net: net.clone(),
@@ -194,6 +198,7 @@ impl SimNode {
             faults: self.planted.clone(),
             disk: self.disk.clone(),
             slow_job: self.plan.slow_job,
+            holds: self.holds.clone(),
             gate: gate.clone(),
             cells: self.plan.cells(),
         })

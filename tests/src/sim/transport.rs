@@ -237,7 +237,7 @@ fn copy(parent: &Path, snapshot: &OutgoingSnapshot) -> std::io::Result<PathBuf> 
     Ok(folder.keep())
 }
 
-fn parse(envelope: &RaftEnvelope) -> eraftpb::Message {
+pub(super) fn parse(envelope: &RaftEnvelope) -> eraftpb::Message {
     let mut message = eraftpb::Message::default();
     let parsed = message.merge_from_bytes(&envelope.message);
     assert!(parsed.is_ok(), "a Raft message on the way is whole");

@@ -318,14 +318,15 @@ impl<W> RegionCore<W> {
         }
         let transfer_failed = self.lease.is_forfeited() && self.node.raft.lead_transferee.is_none();
         // A term whose lease was forfeited gives none any more (see `lease.rs`): a new term gives a new
-        // one. A leader whose disk is stuck applies nothing, and so answers no write, while its
-        // heartbeats would keep others from leading for as long as that lasts (etcd#15247).
-        let others_serve_better = self.is_disk_stuck() && self.has_other_voters();
-        if (transfer_failed && !self.halted) || others_serve_better {
+        // one.
+        if transfer_failed && !self.halted {
             self.node.raft.become_follower(self.node.raft.term, raft::INVALID_ID);
             return;
         }
-        if self.is_no_voter() && !self.lease.is_forfeited() {
+        // A leader whose disk is stuck applies nothing, and so answers no write, while its heartbeats
+        // would keep others from leading for as long as that lasts (etcd#15247).
+        let must_leave = self.is_no_voter() || self.is_stalled_alone();
+        if must_leave && !self.lease.is_forfeited() {
             self.on_step_aside(out);
             return;
         }
@@ -418,11 +419,6 @@ impl<W> RegionCore<W> {
         if through > truncated && self.node.mut_store().compact(through).is_ok() {
             out.push(Output::Compact(through));
         }
-    }
-
-    fn has_other_voters(&self) -> bool {
-        let me = self.me.id.get();
-        self.node.raft.prs().conf().voters().ids().iter().any(|id| id != me)
     }
 
     fn is_leader(&self) -> bool {

@@ -9,6 +9,7 @@
 use super::{ApplyOutcome, CommittedEntry, Delegate, Output, RegionCore, lease::Lease};
 use raft::StateRole;
 use raft::eraftpb::{Entry, Message, MessageType};
+use std::time::Duration;
 use troupe_storage::raft_log::RegionLogWrite;
 use troupe_types::error::UnknownReason;
 use troupe_types::{LogIndex, Moment, PeerId, RegionError};
@@ -99,12 +100,6 @@ impl<W> RegionCore<W> {
         self.unpersisted.push_back(unpersisted);
     }
 
-    /// Has the disk kept a write for longer than an election takes?
-    pub(super) fn is_disk_stuck(&self) -> bool {
-        let oldest = self.unpersisted.front().map(|waiting| waiting.since);
-        oldest.is_some_and(|since| self.now.since(since) >= self.options.election_timeout())
-    }
-
     pub(super) fn on_persisted(&mut self, number: u64, out: &mut Vec<Output<W>>) {
         assert!(number > self.persisted_number, "a write became durable twice");
         self.persisted_number = number;
@@ -122,6 +117,17 @@ impl<W> RegionCore<W> {
             self.node.on_persist_ready(last);
             self.note_applied();
         }
+    }
+
+    /// Does this leader's own disk hold up what the others have long made durable? That is so when its
+    /// oldest write has been under way for an election time-out and a majority without it has committed
+    /// more than it holds itself. Where all disks are stuck, or it is needed for the majority, nobody
+    /// could do better.
+    pub(super) fn is_stalled_alone(&self) -> bool {
+        let oldest = self.unpersisted.front();
+        let waits = oldest.map_or(Duration::ZERO, |first| self.now.since(first.since));
+        let log = &self.node.raft.raft_log;
+        waits >= self.options.election_timeout() && log.committed > log.persisted
     }
 
     /// Tells raft-rs what is applied. It takes no index that is not persisted: a snapshot is

@@ -5,8 +5,8 @@ use crate::bench::options::{TargetName, Workload};
 /// A ratio of Troupe's figure to etcd's.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bar {
-    /// For people.
-    pub what: &'static str,
+    /// The load.
+    what: &'static str,
     workload: Workload,
     clients: usize,
     figure: Figure,
@@ -16,11 +16,11 @@ pub struct Bar {
 
 /// All of them: values of 256 bytes, closed loop.
 pub const BARS: [Bar; 5] = [
-    bar("put throughput, 256 clients", Workload::Put, 256, (Figure::Throughput, 3.0)),
-    bar("put p99, 256 clients", Workload::Put, 256, (Figure::P99, 0.5)),
-    bar("get throughput, 256 clients", Workload::Get, 256, (Figure::Throughput, 4.0)),
-    bar("put p50, 1 client", Workload::Put, 1, (Figure::P50, 0.8)),
-    bar("server CPU per put, 256 clients", Workload::Put, 256, (Figure::ServerCpu, 1.0 / 3.0)),
+    bar("put, 256 clients", Workload::Put, 256, (Figure::Throughput, 3.0)),
+    bar("put, 256 clients", Workload::Put, 256, (Figure::P99, 0.5)),
+    bar("get, 256 clients", Workload::Get, 256, (Figure::Throughput, 4.0)),
+    bar("put, 1 client", Workload::Put, 1, (Figure::P50, 0.8)),
+    bar("put, 256 clients", Workload::Put, 256, (Figure::ServerCpu, 1.0 / 3.0)),
 ];
 
 const VALUE_BYTES: usize = 256;
@@ -62,6 +62,12 @@ impl Bar {
         let ratio = troupe.median / etcd.median;
         let met = if figure.more_is_better() { ratio >= self.ratio } else { ratio <= self.ratio };
         Some(Reached { troupe, etcd, ratio, met })
+    }
+
+    /// What it is about, with its unit.
+    #[must_use]
+    pub fn title(&self) -> String {
+        format!("{} ({})", self.what, self.figure.title())
     }
 
     /// Such as `at least 3.00 ×`.

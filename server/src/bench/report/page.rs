@@ -83,7 +83,7 @@ fn bars(page: &mut String, groups: &Groups<'_>) {
     page.push_str("## Bars\n\nValues of 256 B, closed loop, Troupe by etcd in the same run.\n\n");
     page.push_str("| bar | wanted | Troupe | etcd | ratio | |\n|---|---|---|---|---|---|\n");
     for bar in BARS {
-        let (what, wanted) = (bar.what, bar.wanted());
+        let (what, wanted) = (bar.title(), bar.wanted());
         let _ = match bar.reached(groups) {
             None => writeln!(page, "| {what} | {wanted} | | | | not measured |"),
             Some(reached) => {

@@ -15,7 +15,7 @@ fn a_key_goes_to_the_region_whose_start_is_the_last_at_or_below_it() {
 
 #[test]
 fn starts_are_hexadecimal() {
-    let bytes = |hex: &str| start_bytes(&Start::Hex { hex: hex.to_owned() }).ok();
+    let bytes = |hex: &str| start_bytes(&Start { hex: hex.to_owned() }).ok();
     assert_eq!(bytes("00fF"), Some(vec![0, 255]));
     assert_eq!(bytes(""), Some(Vec::new()));
     assert_eq!((bytes("0"), bytes("zz")), (None, None));

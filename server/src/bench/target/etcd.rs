@@ -24,6 +24,13 @@ struct Started {
     version: String,
 }
 
+/// Is there a program of that name to start?
+#[must_use]
+pub fn is_installed() -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join("etcd").is_file())
+}
+
 /// Nodes that are ended when this is dropped.
 pub(super) struct Nodes {
     folder: PathBuf,

@@ -11,6 +11,8 @@ mod etcd;
 mod running;
 mod troupe;
 
+pub use etcd::is_installed as etcd_is_installed;
+
 use super::client::Protocol;
 use super::options::TargetName;
 use super::process::Usage;

@@ -13,7 +13,8 @@ struct Cluster {
 
 #[derive(Deserialize)]
 struct Node {
-    http_address: String,
+    http: String,
+    version: String,
 }
 
 pub(super) async fn find(start: &Start<'_>) -> Result<Servers, CliError> {
@@ -29,9 +30,9 @@ pub(super) async fn find(start: &Start<'_>) -> Result<Servers, CliError> {
     Ok(Servers {
         name: TargetName::Running,
         protocol: Protocol::Http,
-        addresses: cluster.nodes.iter().map(|node| address(&node.http_address)).collect(),
+        addresses: cluster.nodes.iter().map(|node| address(&node.http)).collect(),
         pids: start.args.pids.clone(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        version: cluster.nodes.first().map(|node| node.version.clone()).unwrap_or_default(),
         syncs: SYNCS,
         life: Life::NotOurs,
     })

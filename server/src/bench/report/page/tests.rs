@@ -22,8 +22,8 @@ fn a_page_has_bars_pictures_figures_and_what_was_left_out() {
     ]);
     let page = page(&run, &groups(&run), &["throughput-256.svg"]);
     for part in [
-        "| put throughput, 256 clients | at least 3.00 × | 40,000 | 10,000 | 4.00 × | **met** |",
-        "| put p50, 1 client | at most 0.80 × | | | | not measured |",
+        "| put, 256 clients (requests a second) | at least 3.00 × | 40,000 | 10,000 | 4.00 × | **met** |",
+        "| put, 1 client (p50, ms) | at most 0.80 × | | | | not measured |",
         "![throughput-256](throughput-256.svg)",
         "| 256 | put, 256 clients | troupe | 40,000 |",
         "Left out: etcd 1, 256 B: 7 of 9 requests failed",
