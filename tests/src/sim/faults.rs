@@ -331,7 +331,7 @@ fn weather(rng: &mut dyn Rng) -> Weather {
         lost: rng.between(0, 120),
         doubled: rng.between(0, 80),
         late: rng.between(0, 80),
-        stray: rng.between(0, 200).saturating_sub(100),
+        stray: [0, 0, 50, 300][pick(rng, 4)],
         delay_ms: (0, high),
     }
 }

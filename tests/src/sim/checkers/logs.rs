@@ -39,6 +39,8 @@ pub struct LogView {
     pub region: Region,
     /// Last applied entry.
     pub applied: LogIndex,
+    /// Its term.
+    pub applied_term: Term,
     /// Term, vote and commit index, the entry in front of the first, the last.
     pub log: LogState,
     /// Entries behind the truncation point.
@@ -56,9 +58,12 @@ impl LogView {
         }
     }
 
-    /// Last entry that is known here to be committed.
+    /// Last entry of this log that is known here to be committed. What is applied belongs to another
+    /// log while a snapshot is installed already and the log is not yet begun anew behind it.
     fn committed(&self) -> LogIndex {
-        LogIndex(self.log.hard_state.commit).max(self.applied)
+        let is_in_log = self.term_at(self.applied) == Some(self.applied_term);
+        let applied = if is_in_log { self.applied } else { LogIndex(0) };
+        LogIndex(self.log.hard_state.commit).max(applied)
     }
 
     fn numbered(&self) -> impl Iterator<Item = (LogIndex, EntryView)> {
@@ -82,19 +87,12 @@ pub fn views(store: StoreId, life: u64, engine: &dyn KvEngine, log: &dyn RaftLog
         let state = read_replica_state(engine, id).expect("the row decodes")?;
         let ReplicaState::Normal { peer, region } = state else { return None };
         let apply = read_apply_state(engine, id).expect("the row decodes")?;
-        let applied = apply.applied;
-        let mut state = log.state(id).expect("the memory twin reads")?;
-        // A snapshot is in the engine, and the log has not begun anew yet: what is left in it counts no
-        // more, and a start finds that out by the same rule.
-        let at_applied = log.term(id, applied.min(state.last_index));
-        if applied > state.last_index || at_applied.ok() != Some(apply.applied_term) {
-            state.truncated = (applied, apply.applied_term);
-            state.last_index = applied;
-        }
+        let (applied, applied_term) = (apply.applied, apply.applied_term);
+        let state = log.state(id).expect("the memory twin reads")?;
         let (low, high) = (state.truncated.0.next(), state.last_index.next());
         let entries = log.entries(id, low, high, u64::MAX).expect("the memory twin reads");
         let entries = entries.iter().map(entry_view).collect();
-        Some(LogView { store, life, peer, region, applied, log: state, entries })
+        Some(LogView { store, life, peer, region, applied, applied_term, log: state, entries })
     };
     super::state::regions(engine).into_iter().filter_map(view).collect()
 }
