@@ -109,7 +109,10 @@ fn a_replica_joins_as_learner_and_becomes_a_voter() {
 #[test]
 fn a_leader_that_becomes_a_learner_hands_over() {
     let mut cluster = Cluster::led();
-    cluster.elect(2);
+    // The others hear their leader and refuse to elect another: it hands over.
+    cluster.admin(1, AdminCommand::TransferLeader { to: voter(2) });
+    cluster.tick(&[2], 1);
+    assert!(cluster.node(2).leads());
     cluster.loses = Box::new(|p| p.to == voter(2));
     cluster.change(2, vec![PeerChange::AddLearner(learner(1))]);
     cluster.isolate(2);
