@@ -103,3 +103,6 @@ impl Clock for SimClock {
         UnixMillis((UNIX_START_MS + elapsed).saturating_add_signed(pace.unix_ahead_ms))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -283,3 +283,6 @@ impl KvEngine for Mounted {
         self.disk.engine.health()
     }
 }
+
+#[cfg(test)]
+mod tests;

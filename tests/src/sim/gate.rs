@@ -138,3 +138,6 @@ pub fn end_current(reason: &str) {
         let _ = gate.deaths.send((gate.node, reason.to_owned()));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -337,8 +337,11 @@ impl Rage {
         gate.gated(service.pd(request, deadline)).await
     }
 
-    /// Notes what PD knows and plans, for the report of a violation.
+    /// Notes what PD knows and plans, and who is out of service, for the report of a violation.
     pub async fn note_plans(&self) {
+        for (node, line) in self.world.out_of_service() {
+            self.world.log.note(node, format_args!("out of service: {line}"));
+        }
         let everything = PdRequest::Regions { range: KeyRange::default(), limit: 1_000 };
         for request in [PdRequest::Cluster, PdRequest::Operators, everything] {
             let reply = self.ask(request).await;

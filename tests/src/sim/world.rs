@@ -19,6 +19,7 @@ use troupe_actors::kv_service::{CallOptions, KvService};
 use troupe_actors::real_env::SeededRngs;
 use troupe_storage::engine::KvEngine;
 use troupe_storage::failure::stand_in_for_end;
+use troupe_storage::region_state::{ReplicaState, read_apply_state, read_replica_state};
 use troupe_types::key::raw_key;
 use troupe_types::pd::{PdReply, PdRequest};
 use troupe_types::request::Consistency;
@@ -301,6 +302,25 @@ impl World {
                 let are_voters = shape.peers.iter().all(|peer| peer.role == PeerRole::Voter);
                 are_voters && wanted == found && wanted.len() >= self.plan.replicas as usize
             })
+    }
+
+    /// Replicas in quarantine or halted, and why.
+    #[must_use]
+    pub fn out_of_service(&self) -> Vec<(NodeId, String)> {
+        let mut found = Vec::new();
+        for (id, node) in self.nodes.borrow().iter() {
+            for region in state::regions(&*node.disk.engine) {
+                let state = read_replica_state(&*node.disk.engine, region).unwrap();
+                if let Some(ReplicaState::Quarantined { reason, .. }) = state {
+                    found.push((*id, format!("region {region} is in quarantine: {reason}")));
+                }
+                let applied = read_apply_state(&*node.disk.engine, region).unwrap();
+                if let Some(halt) = applied.and_then(|applied| applied.halted) {
+                    found.push((*id, format!("region {region} is halted: {halt:?}")));
+                }
+            }
+        }
+        found
     }
 
     /// The Raft logs of all replicas with data, on nodes up or down; `None` while a node is about to

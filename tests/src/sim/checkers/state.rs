@@ -34,7 +34,7 @@ pub fn replicas(engines: &[(StoreId, &dyn KvEngine)]) -> BTreeMap<RegionId, Vec<
 }
 
 /// All Regions that the Store knows of, in order.
-pub(super) fn regions(engine: &dyn KvEngine) -> Vec<RegionId> {
+pub(crate) fn regions(engine: &dyn KvEngine) -> Vec<RegionId> {
     let mut found = Vec::new();
     let scanned =
         engine.snapshot().scan(Cf::Raft, &KeyRange::prefix(b"R"), false, &mut |key, _| {
