@@ -57,7 +57,8 @@ fn short(verdict: &str) -> String {
     line.chars().take(CHARS).collect()
 }
 
-/// One of the first `within` seeds breaks a promise about safety with `mutant`, and none without it.
+/// One of the first `within` seeds breaks a promise about safety with `mutant`, and none without
+/// it.
 fn is_caught(mutant: Mutant, world: World, within: u64) {
     quiet_panics();
     let result = std::panic::catch_unwind(|| try_seeds(mutant, world, within));
@@ -79,8 +80,8 @@ fn try_seeds(mutant: Mutant, world: World, within: u64) {
     panic!("{mutant:?} survived {within} seeds");
 }
 
-/// A client must read at a leader that was cut off, in the second between its lease and its own doubt, what
-/// another client has overwritten meanwhile. Seen at seed 134.
+/// A client must read at a leader that was cut off, in the second between its lease and its own
+/// doubt, what another client has overwritten meanwhile. Seen at seed 134.
 #[test]
 fn lease_unchecked_is_caught() {
     is_caught(
@@ -90,7 +91,8 @@ fn lease_unchecked_is_caught() {
     );
 }
 
-/// Each write is for some milliseconds committed and on too few disks, and slow disks make that long.
+/// Each write is for some milliseconds committed and on too few disks, and slow disks make that
+/// long.
 #[test]
 fn ack_before_sync_is_caught() {
     is_caught(Mutant::AckBeforeSync, World::Random(&[]), 10);
@@ -102,8 +104,8 @@ fn send_before_persist_is_caught() {
     is_caught(Mutant::SendBeforePersist, World::Random(&[]), 10);
 }
 
-/// A late answer to an earlier round must reach a leader that was replaced and does not know: it hears one
-/// node alone. Seen at seed 16.
+/// A late answer to an earlier round must reach a leader that was replaced and does not know: it
+/// hears one node alone. Seen at seed 16.
 #[test]
 fn read_context_reused_is_caught() {
     is_caught(
@@ -113,7 +115,8 @@ fn read_context_reused_is_caught() {
     );
 }
 
-/// A read must fall between an election and the first commit of the term. Seen at seeds 4, 13 and 42.
+/// A read must fall between an election and the first commit of the term. Seen at seeds 4, 13 and
+/// 42.
 #[test]
 fn noop_skipped_is_caught() {
     is_caught(
@@ -135,8 +138,8 @@ fn vote_forgotten_is_caught() {
     is_caught(Mutant::VoteForgotten, World::Random(&[]), 10);
 }
 
-/// A replica must crash and start while a slow disk still works for its former life. Seen at seeds 15
-/// and 19.
+/// A replica must crash and start while a slow disk still works for its former life. Seen at seeds
+/// 15 and 19.
 #[test]
 fn fence_forgotten_is_caught() {
     is_caught(
