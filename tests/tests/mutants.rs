@@ -57,7 +57,8 @@ fn short(verdict: &str) -> String {
     line.chars().take(CHARS).collect()
 }
 
-/// One of the first seeds breaks a promise about safety with `mutant`, and none without it.
+/// One of the first `within` seeds breaks a promise about safety with `mutant`, and none without
+/// it.
 fn is_caught(mutant: Mutant, world: World, within: u64) {
     quiet_panics();
     let result = std::panic::catch_unwind(|| try_seeds(mutant, world, within));
@@ -79,58 +80,71 @@ fn try_seeds(mutant: Mutant, world: World, within: u64) {
     panic!("{mutant:?} survived {within} seeds");
 }
 
+/// A client must read at a leader that was cut off, in the second between its lease and its own
+/// doubt, what another client has overwritten meanwhile. Seen at seed 134.
 #[test]
 fn lease_unchecked_is_caught() {
     is_caught(
         Mutant::LeaseUnchecked,
         World::Random(&[Kind::OneEar, Kind::Isolate, Kind::Heal]),
-        300,
+        400,
     );
 }
 
+/// Each write is for some milliseconds committed and on too few disks, and slow disks make that
+/// long.
 #[test]
 fn ack_before_sync_is_caught() {
-    is_caught(Mutant::AckBeforeSync, World::Random(&[]), 300);
+    is_caught(Mutant::AckBeforeSync, World::Random(&[]), 10);
 }
 
+/// As above.
 #[test]
 fn send_before_persist_is_caught() {
-    is_caught(Mutant::SendBeforePersist, World::Random(&[]), 300);
+    is_caught(Mutant::SendBeforePersist, World::Random(&[]), 10);
 }
 
+/// A late answer to an earlier round must reach a leader that was replaced and does not know: it
+/// hears one node alone. Seen at seed 16.
 #[test]
 fn read_context_reused_is_caught() {
     is_caught(
         Mutant::ReadContextReused,
         World::Random(&[Kind::OneEar, Kind::Heal, Kind::Weather]),
-        300,
+        150,
     );
 }
 
+/// A read must fall between an election and the first commit of the term. Seen at seeds 4, 13 and
+/// 42.
 #[test]
 fn noop_skipped_is_caught() {
     is_caught(
         Mutant::NoopSkipped,
         World::Random(&[Kind::Transfer, Kind::Heal, Kind::SlowDisk]),
-        300,
+        150,
     );
 }
 
+/// Every seed replays entries of an older shape.
 #[test]
 fn epoch_unchecked_is_caught() {
-    is_caught(Mutant::EpochUnchecked, World::OlderShape, 300);
+    is_caught(Mutant::EpochUnchecked, World::OlderShape, 3);
 }
 
+/// Every restart in the term of a vote shows on the disk.
 #[test]
 fn vote_forgotten_is_caught() {
-    is_caught(Mutant::VoteForgotten, World::Random(&[]), 300);
+    is_caught(Mutant::VoteForgotten, World::Random(&[]), 10);
 }
 
+/// A replica must crash and start while a slow disk still works for its former life. Seen at seeds
+/// 15 and 19.
 #[test]
 fn fence_forgotten_is_caught() {
     is_caught(
         Mutant::FenceForgotten,
         World::Random(&[Kind::Panic, Kind::Heal, Kind::SlowDisk]),
-        300,
+        150,
     );
 }
