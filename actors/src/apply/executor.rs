@@ -111,6 +111,14 @@ pub struct Executor {
     regions: BTreeMap<RegionId, Adopted>,
 }
 
+/// What applying some entries of a Region came to. Several of one Region may share a write batch, and
+/// each says how far it came itself: raft-rs must hear of a member change with the index that made it.
+struct Round {
+    entries: Vec<Applied>,
+    applied: LogIndex,
+    applied_term: Term,
+}
+
 /// What applying an entry came to.
 struct Applied {
     results: Vec<RegionResult>,
@@ -177,7 +185,7 @@ impl Executor {
     }
 
     /// Applies all of `work` into one batch. Pure but for reads of the engine.
-    fn attempt(&mut self, work: &[EntriesOfRegion]) -> (WriteBatch, Vec<Vec<Applied>>) {
+    fn attempt(&mut self, work: &[EntriesOfRegion]) -> (WriteBatch, Vec<Option<Round>>) {
         let engine = self.engine.clone();
         let base = move || engine.snapshot();
         let mut batch = ApplyBatch::new(&base);
@@ -185,22 +193,23 @@ impl Executor {
         for (region, _, entries) in work {
             let _scope = failure::RegionScope::enter(*region);
             let Some(state) = self.regions.get_mut(region) else {
-                all.push(Vec::new());
+                all.push(None);
                 continue;
             };
-            let mut applied = Vec::with_capacity(entries.len());
+            let mut round = Vec::with_capacity(entries.len());
             for committed in entries {
                 if state.halted.is_some() || committed.entry.index <= state.applied.get() {
-                    applied.push(Applied { results: Vec::new(), conf_change: None });
+                    round.push(Applied { results: Vec::new(), conf_change: None });
                     continue;
                 }
                 self.faults.hit(FaultPoint::Apply, *region);
                 let one = apply_entry(state, &committed.entry, &mut batch, self.store);
-                applied.push(one);
+                round.push(one);
             }
             let row = codec::encode(&apply_state(state));
             batch.put_raw_cf(Cf::Raft, apply_key(*region), row.into());
-            all.push(applied);
+            let (applied, applied_term) = (state.applied, state.applied_term);
+            all.push(Some(Round { entries: round, applied, applied_term }));
         }
         (batch.finish(), all)
     }
@@ -213,12 +222,13 @@ impl Executor {
     }
 
     /// Answers the askers and says what became of each Region.
-    fn finish(&self, work: Vec<EntriesOfRegion>, applied: Vec<Vec<Applied>>, done: &mut Vec<Done>) {
-        for ((region, generation, entries), applied) in work.into_iter().zip(applied) {
+    fn finish(&self, work: Vec<EntriesOfRegion>, rounds: Vec<Option<Round>>, done: &mut Vec<Done>) {
+        for ((region, generation, entries), round) in work.into_iter().zip(rounds) {
             let Some(state) = self.regions.get(&region) else { continue };
+            let Some(round) = round else { continue };
             let mut conf_changes = Vec::new();
             self.figures.entries.fetch_add(entries.len() as u64, Ordering::Relaxed);
-            for (committed, one) in entries.into_iter().zip(applied) {
+            for (committed, one) in entries.into_iter().zip(round.entries) {
                 self.figures.commands.fetch_add(one.results.len() as u64, Ordering::Relaxed);
                 conf_changes.extend(one.conf_change);
                 // Without a result (a halted Region) the slot is dropped: the outcome is unknown.
@@ -227,8 +237,8 @@ impl Executor {
                 }
             }
             let outcome = ApplyOutcome {
-                applied: state.applied,
-                applied_term: state.applied_term,
+                applied: round.applied,
+                applied_term: round.applied_term,
                 conf_changes,
                 halted: state.halted.is_some(),
             };

@@ -270,6 +270,24 @@ fn a_member_change_updates_the_row_in_the_same_batch() {
     assert_eq!(bench.engine.buffered_batches(), 1);
 }
 
+/// Found by the simulator (a Region stayed in its joint configuration for ever): tasks of one Region that
+/// shared a batch all named its last index, the first of them without the member change that made it,
+/// and raft-rs leaves a joint configuration only if it hears of both together.
+#[test]
+fn tasks_that_share_a_batch_each_name_the_index_they_came_to() {
+    let mut bench = Bench::new();
+    let change = conf_change(&[PeerChange::AddLearner(Peer::learner(PeerId(104), StoreId(4)))]);
+    let mut second = Entry { index: 7, term: 6, ..Entry::default() };
+    second.set_entry_type(EntryType::EntryConfChangeV2);
+    second.data = change.write_to_bytes().unwrap().into();
+    let first = task(7, vec![alone(entry(6, vec![put("b", "1")]))]);
+    let outcomes = outcomes(bench.executor.run(vec![first, task(7, vec![alone(second)])]));
+    let seen: Vec<_> =
+        outcomes.iter().map(|(_, o)| (o.applied.get(), o.conf_changes.len())).collect();
+    assert_eq!(seen, [(6, 0), (7, 1)]);
+    assert_eq!(bench.engine.buffered_batches(), 1);
+}
+
 /// B25: the entry that cannot be applied halts its Region, durably; the neighbour goes on, and what
 /// stood in front of it is applied.
 #[test]

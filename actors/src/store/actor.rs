@@ -1,7 +1,7 @@
 //! The Store's actor. Messages: `messages.rs`. Guide: `mod.rs`. Decisions: `core.rs`. Disk work:
 //! `chores.rs`.
 use super::chores;
-use super::core::{Chore, Timetable, Unrouted, unrouted};
+use super::core::{Chore, Timetable, Unrouted, is_worth_quarantine, unrouted};
 use super::messages::{
     Bootstrapped, LogsDurable, Measured, PeerDestroyed, PeerEnded, RegionReported, ReleaseReplica,
     Released, SnapshotArrived, StopStore, UnroutedRaft,
@@ -348,6 +348,11 @@ impl Store {
         self.check_stopped();
     }
 
+    fn forget_quarantined(&self, region: RegionId) {
+        let name = format!("store-{}/region-{region}", self.parts.ident.store);
+        self.parts.env.registry.forget_quarantined(&name);
+    }
+
     fn check_stopped(&mut self) {
         if !self.children.is_empty() {
             return;
@@ -464,6 +469,12 @@ impl On<PeerEnded> for Store {
         match verdict {
             Verdict::Stopped => {}
             Verdict::Quarantined { reason } => {
+                let state = recovery::replica_state(&*self.parts.engine, region);
+                if !is_worth_quarantine(chores::or_fatal(state).as_ref()) {
+                    let _ = self.parts.log_writer.tell(ForgetLog { region });
+                    self.forget_quarantined(region);
+                    return self.check_stopped();
+                }
                 self.quarantined.insert(region);
                 let (engine, store) = (self.parts.engine.clone(), self.parts.ident.store);
                 self.on_disk("the Store's chores", move || {
@@ -496,10 +507,7 @@ impl On<ReleaseReplica> for Store {
 
 impl On<Released> for Store {
     fn on(&mut self, message: Released, cx: &mut Cx<'_, Self>) {
-        self.parts.env.registry.forget_quarantined(&format!(
-            "store-{}/region-{}",
-            self.parts.ident.store, message.region
-        ));
+        self.forget_quarantined(message.region);
         self.start_peer(message.region, cx);
         message.reply.send(Ok(RegionReply::Released));
     }

@@ -128,6 +128,21 @@ pub fn unrouted(state: Option<&ReplicaState>, envelope: &RaftEnvelope) -> Unrout
     }
 }
 
+/// Is there anything to keep out of service of a replica that can run no more? Not if it crashed while it was
+/// destroyed: then the Region may have a new replica here.
+#[must_use]
+pub fn is_worth_quarantine(state: Option<&ReplicaState>) -> bool {
+    match state {
+        None | Some(ReplicaState::Tombstone { .. }) => false,
+        Some(
+            ReplicaState::Uninitialised { .. }
+            | ReplicaState::Normal { .. }
+            | ReplicaState::Applying { .. }
+            | ReplicaState::Quarantined { .. },
+        ) => true,
+    }
+}
+
 /// For whom a message is that came to a replica's Store and Region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Addressee {

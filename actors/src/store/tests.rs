@@ -1,5 +1,7 @@
 //! A Store's timetable, its answer to messages for unknown replicas, and what replicas start from.
-use super::core::{Addressee, Chore, ChoreTimes, Timetable, Unrouted, addressee, unrouted};
+use super::core::{
+    Addressee, Chore, ChoreTimes, Timetable, Unrouted, addressee, is_worth_quarantine, unrouted,
+};
 use super::recovery::{create_replicas, recover};
 use raft::eraftpb::{Entry, HardState};
 use std::time::Duration;
@@ -117,6 +119,10 @@ fn a_message_for_an_unknown_replica_creates_it_unless_it_was_here_before() {
         assert_eq!(unrouted(state, &envelope(to, false)), expected, "{state:?} for {to}");
         assert_eq!(unrouted(state, &envelope(to, true)), Unrouted::Drop);
     }
+    // One that crashed while it was destroyed must not keep its successor away.
+    let worth =
+        [None, Some(&dead), Some(&born), Some(&normal), Some(&applying), Some(&quarantined)];
+    assert_eq!(worth.map(is_worth_quarantine), [false, false, true, true, true, true]);
 }
 
 /// Both disks of a Store.
