@@ -98,7 +98,7 @@ impl Figure {
             Self::P99 => Some(cell.latency_us.p99 / 1000.0),
             Self::ServerCpu => cell.servers.map(|servers| servers.cpu_us),
             Self::Syncs => cell.servers.and_then(|servers| servers.syncs),
-            Self::Written => cell.servers.map(|servers| servers.written_bytes),
+            Self::Written => cell.servers.and_then(|servers| servers.written_bytes),
         }
     }
 }

@@ -94,12 +94,15 @@ fn cell(plan: CellPlan, recorder: &Recorder, seen: &Seen) -> Cell {
 
 fn per_operation(before: Sample, after: Sample, operations: u64) -> PerOperation {
     let used = after.usage.since(before.usage);
-    let syncs = before.syncs.zip(after.syncs).map(|(before, after)| after.saturating_sub(before));
+    let grown = |before: Option<u64>, after: Option<u64>, digits| {
+        let grown = before.zip(after).map(|(before, after)| after.saturating_sub(before));
+        grown.map(|grown| rounded(ratio(grown, operations), digits))
+    };
     PerOperation {
         cpu_us: rounded(ratio(used.user_us + used.system_us, operations), 2),
         system_us: rounded(ratio(used.system_us, operations), 2),
-        syncs: syncs.map(|syncs| rounded(ratio(syncs, operations), 4)),
-        written_bytes: rounded(ratio(used.written_bytes, operations), 1),
+        syncs: grown(before.syncs, after.syncs, 4),
+        written_bytes: grown(before.written_bytes, after.written_bytes, 1),
         context_switches: rounded(ratio(used.context_switches, operations), 3),
         memory_bytes: used.memory_bytes,
     }

@@ -109,8 +109,9 @@ pub struct PerOperation {
     /// Syncs of logs and, at etcd, of its database; absent if the servers do not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub syncs: Option<f64>,
-    /// Bytes sent towards the disk.
-    pub written_bytes: f64,
+    /// Bytes that went to the disk, the file system's own included; absent if the kernel does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written_bytes: Option<f64>,
     /// Context switches.
     pub context_switches: f64,
     /// Bytes of memory in use at the end: of all servers, not for each request.

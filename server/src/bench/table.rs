@@ -69,7 +69,9 @@ fn row(repetition: &Repetition, cell: &Cell) -> Vec<String> {
         servers(|servers| format!("{:.1}", servers.cpu_us)),
         format!("{:.1}", cell.client_cpu_us),
         servers(|servers| servers.syncs.map_or("-".to_owned(), |syncs| format!("{syncs:.3}"))),
-        servers(|servers| format!("{:.0}", servers.written_bytes)),
+        servers(|servers| {
+            servers.written_bytes.map_or("-".to_owned(), |bytes| format!("{bytes:.0}"))
+        }),
         servers(|servers| (servers.memory_bytes >> 20).to_string()),
     ]
 }

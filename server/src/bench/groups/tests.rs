@@ -23,7 +23,7 @@ pub fn cell(workload: Workload, clients: usize, ops_per_second: f64) -> Cell {
         servers: Some(PerOperation {
             cpu_us: 1e6 / ops_per_second,
             syncs: Some(0.5),
-            written_bytes: 100.0,
+            written_bytes: Some(100.0),
             ..PerOperation::default()
         }),
         client_cpu_us: 5.0,

@@ -1,5 +1,5 @@
 //! The kernel's texts, and this very process.
-use super::{Usage, cpu_ticks, field};
+use super::{Usage, cpu_ticks, field, sectors_written};
 
 #[test]
 fn cpu_time_is_found_behind_a_name_with_spaces_and_parentheses() {
@@ -24,4 +24,11 @@ fn this_process_uses_memory_and_a_difference_is_of_what_grows() {
     let after = Usage { user_us: 9, system_us: 3, memory_bytes: 7, ..Usage::default() };
     let since = Usage { user_us: 4, system_us: 2, memory_bytes: 7, ..Usage::default() };
     assert_eq!(after.since(before), since);
+}
+
+#[test]
+fn sectors_written_are_the_seventh_figure_of_a_disk() {
+    let stat = "  100  1  2000  30    400  5  60007  80  0  90  110  0  0  0  0  0  0\n";
+    assert_eq!(sectors_written(stat), Some(60_007));
+    assert_eq!(sectors_written("1 2 3"), None);
 }

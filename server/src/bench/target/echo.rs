@@ -44,6 +44,7 @@ pub(super) async fn start(
         pids: child.id().into_iter().collect(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         syncs: &[],
+        disk: None,
         life: Life::Echo(Echo { _child: child }),
     })
 }

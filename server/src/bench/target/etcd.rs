@@ -77,6 +77,7 @@ pub(super) async fn start(folder: &Path) -> Result<Servers, CliError> {
         pids: started.pids,
         version: started.version,
         syncs: SYNCS,
+        disk: None,
         life: Life::Etcd(nodes),
     })
 }

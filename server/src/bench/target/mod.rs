@@ -15,7 +15,7 @@ pub use etcd::is_installed as etcd_is_installed;
 
 use super::client::Protocol;
 use super::options::TargetName;
-use super::process::Usage;
+use super::process::{Disk, Usage};
 use crate::cli::BenchRunArgs;
 use crate::error::CliError;
 use std::path::Path;
@@ -35,6 +35,8 @@ pub struct Servers {
     pub version: String,
     /// Names of counters of syncs in their metrics.
     syncs: &'static [&'static str],
+    /// Where they write.
+    disk: Option<Disk>,
     /// Ends them when it is dropped.
     life: Life,
 }
@@ -53,6 +55,8 @@ pub struct Sample {
     pub usage: Usage,
     /// Syncs of all servers; `None` if they do not tell.
     pub syncs: Option<u64>,
+    /// Bytes that went to the disk; `None` if the kernel does not tell.
+    pub written_bytes: Option<u64>,
 }
 
 /// What is needed to start servers.
@@ -73,13 +77,14 @@ impl Servers {
     /// # Errors
     /// They do not start.
     pub async fn start(name: TargetName, start: &Start<'_>) -> Result<Self, CliError> {
-        match name {
+        let servers = match name {
             TargetName::Troupe => troupe::start(start).await,
             TargetName::Etcd => etcd::start(start.folder).await,
-            TargetName::Running => running::find(start).await,
+            TargetName::Running => return running::find(start).await,
             TargetName::EchoHttp => echo::start(name, Protocol::Http, start.value_bytes).await,
             TargetName::EchoGrpc => echo::start(name, Protocol::Grpc, start.value_bytes).await,
-        }
+        }?;
+        Ok(Self { disk: Disk::under(start.folder), ..servers })
     }
 
     /// What they have used so far; `None` if their processes are not known.
@@ -92,7 +97,8 @@ impl Servers {
         }
         let usage = Usage::of_all(&self.pids)
             .map_err(|source| CliError::io("a server cannot be looked at", source))?;
-        Ok(Some(Sample { usage, syncs: self.count_syncs().await }))
+        let written_bytes = self.disk.as_ref().and_then(Disk::written_bytes);
+        Ok(Some(Sample { usage, syncs: self.count_syncs().await, written_bytes }))
     }
 
     async fn count_syncs(&self) -> Option<u64> {

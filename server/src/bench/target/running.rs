@@ -34,6 +34,7 @@ pub(super) async fn find(start: &Start<'_>) -> Result<Servers, CliError> {
         pids: start.args.pids.clone(),
         version: cluster.nodes.first().map(|node| node.version.clone()).unwrap_or_default(),
         syncs: SYNCS,
+        disk: None,
         life: Life::NotOurs,
     })
 }

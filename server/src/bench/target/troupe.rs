@@ -19,6 +19,7 @@ pub(super) async fn start(start: &Start<'_>) -> Result<Servers, CliError> {
         pids: cluster.pids(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         syncs: SYNCS,
+        disk: None,
         life: Life::Cluster(Box::new(cluster)),
     })
 }
