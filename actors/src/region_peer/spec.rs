@@ -15,7 +15,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use troupe_storage::engine::KvEngine;
 use troupe_storage::raft_log::RaftLog;
-use troupe_types::{Generation, Peer, RegionId, StoreId, Term};
+use troupe_types::{Class, Generation, Peer, RegionId, StoreId, Term};
 
 /// See the module. One for each replica of a Store.
 pub struct PeerSpec {
@@ -55,8 +55,8 @@ pub struct Life {
 }
 
 impl PeerSpec {
-    fn failure(&self, why: String) -> StartFailure {
-        StartFailure { name: self.name(), why }
+    fn failure(&self, why: String, may_pass: bool) -> StartFailure {
+        StartFailure { name: self.name(), why, may_pass }
     }
 
     fn adopt(&self, generation: Generation, peer: Peer, found: &recovery::Recovered) {
@@ -95,13 +95,16 @@ impl ChildSpec for PeerSpec {
 
     fn build(&mut self, generation: Generation) -> Result<RegionPeer, StartFailure> {
         let found = recovery::recover(self.region, self.store, &*self.engine, &*self.log);
-        let found = found.map_err(|error| self.failure(error.to_string()))?;
+        let found = found.map_err(|error| {
+            // A disk may have room again; what does not decode, never will.
+            self.failure(error.to_string(), error.class() == Class::Retry)
+        })?;
         let peer = found.peer;
         self.adopt(generation, peer, &found);
         let seed = self.env.rngs.rng(&format!("{}#{generation}", self.name())).next_u64();
         let start = (self.env.now(), seed);
         let core = RegionCore::new(self.options, peer, &found.state, self.log.clone(), start);
-        let mut core = core.map_err(|error| self.failure(error.to_string()))?;
+        let mut core = core.map_err(|error| self.failure(error.to_string(), false))?;
         let led = self.led.take();
         if found.halted.is_some() {
             core.start_halted();

@@ -9,6 +9,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 use troupe_types::Generation;
 
@@ -20,7 +21,12 @@ pub struct StartFailure {
     pub name: String,
     /// Why, for people.
     pub why: String,
+    /// The cause lies outside of the child and may pass, such as a full disk.
+    pub may_pass: bool,
 }
+
+/// How long a cause outside of a child is waited for before it is built again.
+const OUTSIDE_PAUSE: Duration = Duration::from_secs(1);
 
 /// How the supervision of a child ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +60,7 @@ pub trait ChildSpec: 'static {
     /// Builds the next life from durable state.
     ///
     /// # Errors
-    /// Durable state makes no sense: the child is quarantined.
+    /// Durable state makes no sense: the child is quarantined. A cause that may pass is waited for.
     fn build(&mut self, generation: Generation) -> Result<Self::Actor, StartFailure>;
 
     /// The life is about to run: make it reachable.
@@ -119,10 +125,19 @@ async fn lives<S: ChildSpec>(
         let built = catch_unwind(AssertUnwindSafe(|| spec.build(generation)));
         let built = built.unwrap_or_else(|panic| {
             let why = panic_message(panic.as_ref());
-            Err(StartFailure { name: entry.name.clone(), why })
+            Err(StartFailure { name: entry.name.clone(), why, may_pass: false })
         });
         let actor = match built {
             Ok(actor) => actor,
+            Err(failure) if failure.may_pass => {
+                entry.set_state(ActorState::BackingOff);
+                record(&env, &entry, "wait", &failure.why);
+                tokio::select! {
+                    biased;
+                    () = until_stopped(&mut stopped) => break Verdict::Stopped,
+                    () = env.spawner.sleep(OUTSIDE_PAUSE) => continue,
+                }
+            }
             Err(failure) => {
                 record(&env, &entry, "quarantine", &failure.why);
                 break Verdict::Quarantined { reason: failure.why };

@@ -16,6 +16,7 @@ use troupe_types::{Generation, Moment};
 enum Building {
     Works,
     Fails,
+    FailsAtFirst,
     Panics,
     BreaksAtStart,
 }
@@ -29,6 +30,12 @@ struct Spec {
     env: Env,
     /// When each life was built.
     built: Arc<Mutex<Vec<Moment>>>,
+}
+
+impl Spec {
+    fn failure(&self, why: &str, may_pass: bool) -> StartFailure {
+        StartFailure { name: self.name(), why: why.to_owned(), may_pass }
+    }
 }
 
 impl ChildSpec for Spec {
@@ -47,7 +54,11 @@ impl ChildSpec for Spec {
         self.seen.note(format!("life {generation}"));
         match self.building {
             Building::Works => Ok(Probe::new(&self.seen)),
-            Building::Fails => Err(StartFailure { name: self.name(), why: "no disk".to_owned() }),
+            Building::Fails => Err(self.failure("no disk", false)),
+            Building::FailsAtFirst if self.built.lock().unwrap().len() < 6 => {
+                Err(self.failure("full disk", true))
+            }
+            Building::FailsAtFirst => Ok(Probe::new(&self.seen)),
             Building::Panics => panic!("planted in build"),
             Building::BreaksAtStart => {
                 let mut probe = Probe::new(&self.seen);
@@ -195,6 +206,16 @@ fn a_child_that_cannot_be_built_is_quarantined_at_once() {
         let child = Child::start(&env, Building::Fails);
         until("quarantine", || child.entry.state() == ActorState::Quarantined).await;
         assert_eq!(child.seen.take(), ["life 1", r#"Quarantined { reason: "no disk" }"#]);
+    });
+}
+
+/// Found by the simulator: a replica that started while the disk was full was in quarantine for ever.
+#[test]
+fn a_child_that_waits_for_the_world_outside_is_built_until_it_works() {
+    run(|env| async move {
+        let child = Child::start(&env, Building::FailsAtFirst);
+        until("running", || child.entry.state() == ActorState::Running).await;
+        assert_eq!(child.entry.restarts(), 0, "no crash of its own");
     });
 }
 

@@ -85,6 +85,8 @@ pub struct SimNode {
     pub planted: Arc<Planted>,
     /// Its disk threads that a test holds up.
     pub holds: Arc<Holds>,
+    /// Nodes of the cluster, as a real node keeps them in a file.
+    directory: SharedDirectory,
     /// Files of snapshots.
     folder: PathBuf,
     plan: Plan,
@@ -113,6 +115,7 @@ impl SimNode {
             clock: Arc::new(SimClock::new(net.log().start())),
             planted: Arc::default(),
             holds: Arc::default(),
+            directory: SharedDirectory::default(),
             folder,
             plan: plan.clone(),
             net: net.clone(),
@@ -255,8 +258,10 @@ impl SimNode {
         let ident = read_store_ident(&*disk).expect("the row decodes");
         let ident = ident.expect("the node has founded or joined");
         let transport = Arc::new(self.transport(&env));
-        let (late, directory) = (LatePd::default(), SharedDirectory::default());
-        directory.update(&[(self.info(), vec![self.store])]);
+        let (late, directory) = (LatePd::default(), self.directory.clone());
+        if directory.load().nodes.is_empty() {
+            directory.update(&[(self.info(), vec![self.store])]);
+        }
         let caller: Arc<dyn PdCaller> =
             Arc::new(self.pd_client(&env, transport.clone(), Arc::new(late.clone()), &directory));
         let (store, snapshots) = self.start_store(&env, (&disk, &ident), &directory, &caller);
