@@ -220,24 +220,41 @@ pub fn status_of(code: Code) -> StatusCode {
         | Code::IdempotencyUnsupported => StatusCode::BAD_REQUEST,
         Code::BadHost => StatusCode::MISDIRECTED_REQUEST,
         Code::ConfirmationNeeded => StatusCode::FORBIDDEN,
-        Code::KeyNotFound | Code::RegionNotFound | Code::StoreNotFound | Code::NotFound => {
-            StatusCode::NOT_FOUND
-        }
+        Code::KeyNotFound
+        | Code::RegionNotFound
+        | Code::StoreNotFound
+        | Code::NotFound
+        | Code::TxnNotFound => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-        Code::OperatorConflict | Code::StoreNotEmpty => StatusCode::CONFLICT,
+        Code::SnapshotGone | Code::TxnExpired => StatusCode::GONE,
+        Code::OperatorConflict
+        | Code::StoreNotEmpty
+        | Code::WriteConflict
+        | Code::Deadlock
+        | Code::LockWaitTimeout
+        | Code::AlreadyExists
+        | Code::AssertionFailed
+        | Code::CommitTsExpired
+        | Code::TxnRolledBack
+        | Code::IdempotentInProgress => StatusCode::CONFLICT,
         Code::CasMismatch => StatusCode::PRECONDITION_FAILED,
         Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        Code::NotUtf8 => StatusCode::UNPROCESSABLE_ENTITY,
+        Code::NotUtf8 | Code::NotAnInteger | Code::IdempotencyMismatch => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
         Code::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         Code::ServerBusy
         | Code::RegionUnavailable
         | Code::NoQuorum
         | Code::DiskFull
         | Code::PdUnavailable
-        | Code::NotReady => StatusCode::SERVICE_UNAVAILABLE,
+        | Code::NotReady
+        | Code::DataNotReady => StatusCode::SERVICE_UNAVAILABLE,
         Code::Internal | Code::ActorCrashed | Code::Corruption => StatusCode::INTERNAL_SERVER_ERROR,
         Code::NotSupported => StatusCode::NOT_IMPLEMENTED,
-        Code::DeadlineExceeded | Code::OutcomeUnknown => StatusCode::GATEWAY_TIMEOUT,
+        Code::DeadlineExceeded | Code::OutcomeUnknown | Code::TxnOutcomeUnknown => {
+            StatusCode::GATEWAY_TIMEOUT
+        }
     }
 }
 

@@ -172,6 +172,71 @@ const fn advice_on(code: Code) -> Advice {
             "PUT and DELETE of one key may be sent again: they have the same effect twice. After a \
              compare-and-swap, read the key first.",
         ),
+        Code::SnapshotGone => advice(
+            "The read is as of a time below the safe point: old versions that it needs may have been \
+             collected already.",
+            "Read at a later time. GET /v1/gc shows the safe point; a barrier keeps versions for longer.",
+        ),
+        Code::TxnNotFound => advice(
+            "No node knows the transaction, and nothing of it is stored.",
+            "Check the id. A transaction without writes leaves no trace once it has ended.",
+        ),
+        Code::TxnExpired => advice(
+            "The interactive transaction was idle for too long, or the node that owned it is gone. Its \
+             changes were not made.",
+            "Begin a new one and repeat its steps.",
+        ),
+        Code::WriteConflict => advice(
+            "Another transaction committed a key after this one began. Nothing was changed.",
+            "Begin a new transaction and repeat its steps. Where conflicts are common, use the \
+             pessimistic mode, or one request with `if`, which the server repeats by itself.",
+        ),
+        Code::Deadlock => advice(
+            "Transactions wait for each other in a circle; this one was refused so that the others go on. \
+             `context` lists the circle.",
+            "Roll back, and repeat. Lock keys in the same order everywhere.",
+        ),
+        Code::LockWaitTimeout => advice(
+            "Another transaction held a lock for longer than this request may wait.",
+            "Retry, or wait for longer. GET /v1/locks shows who holds it.",
+        ),
+        Code::AlreadyExists => advice(
+            "The operation is to create the key, which has a value.",
+            "Read it, or write without that condition.",
+        ),
+        Code::AssertionFailed => advice(
+            "A key is not as the request asserts. Nothing was changed.",
+            "Read the keys anew: what the client believed of them is wrong.",
+        ),
+        Code::CommitTsExpired => advice(
+            "A reader was promised that the transaction commits later than it tried to.",
+            "Repeat the commit: it is tried again with a newer timestamp.",
+        ),
+        Code::TxnRolledBack => advice(
+            "The transaction was rolled back: by its owner, or by somebody who found its lock expired.",
+            "Begin a new one and repeat its steps. Long transactions need keepalives.",
+        ),
+        Code::IdempotentInProgress => advice(
+            "The first request with this Idempotency-Key is still running.",
+            "Wait and send it again: it then gets the outcome of the first.",
+        ),
+        Code::IdempotencyMismatch => advice(
+            "This Idempotency-Key was used for another request within its life of 24 hours.",
+            "Use a new key for a new request.",
+        ),
+        Code::NotAnInteger => advice(
+            "An operation on numbers met a value that is not a decimal integer of 64 bits.",
+            "Write the value as decimal digits, or use another operation.",
+        ),
+        Code::DataNotReady => advice(
+            "No replica has applied as much as the read asks for.",
+            "Retry, or read at the leader.",
+        ),
+        Code::TxnOutcomeUnknown => advice(
+            "The commit was under way when its answer was lost. It may have taken place, or may still.",
+            "GET the transaction for its outcome, or send the request again under the same \
+             Idempotency-Key.",
+        ),
     }
 }
 

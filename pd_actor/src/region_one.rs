@@ -139,6 +139,7 @@ fn outcome_of(error: &RegionError) -> WriteOutcome {
         | RegionError::EpochNotMatch { .. }
         | RegionError::ServerIsBusy { .. }
         | RegionError::StaleCommand
+        | RegionError::MaxTimestampNotSynced { .. }
         | RegionError::NotReady { .. }
         | RegionError::RegionHalted { .. }
         | RegionError::DiskFull { .. }

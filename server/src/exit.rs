@@ -62,11 +62,27 @@ impl Exit {
             | Code::IdempotencyUnsupported
             | Code::ConfirmationNeeded
             | Code::MethodNotAllowed
-            | Code::TooLarge => Self::Usage,
-            Code::KeyNotFound | Code::RegionNotFound | Code::StoreNotFound | Code::NotFound => {
-                Self::NotFound
-            }
-            Code::OperatorConflict | Code::StoreNotEmpty | Code::CasMismatch => Self::Conflict,
+            | Code::TooLarge
+            | Code::NotAnInteger
+            | Code::IdempotencyMismatch => Self::Usage,
+            Code::KeyNotFound
+            | Code::RegionNotFound
+            | Code::StoreNotFound
+            | Code::NotFound
+            | Code::TxnNotFound => Self::NotFound,
+            Code::OperatorConflict
+            | Code::StoreNotEmpty
+            | Code::CasMismatch
+            | Code::SnapshotGone
+            | Code::TxnExpired
+            | Code::WriteConflict
+            | Code::Deadlock
+            | Code::LockWaitTimeout
+            | Code::AlreadyExists
+            | Code::AssertionFailed
+            | Code::CommitTsExpired
+            | Code::TxnRolledBack
+            | Code::IdempotentInProgress => Self::Conflict,
             Code::ServerBusy
             | Code::RegionUnavailable
             | Code::NoQuorum
@@ -74,8 +90,11 @@ impl Exit {
             | Code::PdUnavailable
             | Code::NotReady
             | Code::RequestTimeout
+            | Code::DataNotReady
             | Code::DeadlineExceeded => Self::Unavailable,
-            Code::ActorCrashed | Code::OutcomeUnknown => Self::OutcomeUnknown,
+            Code::ActorCrashed | Code::OutcomeUnknown | Code::TxnOutcomeUnknown => {
+                Self::OutcomeUnknown
+            }
             Code::Corruption => Self::InputOutput,
             Code::Internal | Code::NotSupported | Code::NotUtf8 => Self::Failed,
         }

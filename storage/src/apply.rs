@@ -17,7 +17,7 @@ use crate::error::StorageError;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use troupe_types::command::{RawChange, RawExpectation};
+use troupe_types::command::{RawChange, RawExpectation, TxnCf, TxnChange};
 use troupe_types::raw_value::{RawValue, value_hash};
 use troupe_types::{Key, KeyRange, UnixMillis, WriteCommand, WriteReply};
 
@@ -71,6 +71,10 @@ impl<'a> ApplyBatch<'a> {
                 Ok(WriteReply::Done)
             }
             WriteCommand::System { expect, rows } => self.system(expect, rows),
+            WriteCommand::Txn { changes } => {
+                self.changes.extend(changes.iter().map(txn_modify));
+                Ok(WriteReply::Done)
+            }
         }
     }
 
@@ -180,6 +184,18 @@ fn modify(key: &Key, change: &RawChange) -> Modify {
             Modify::Put(Cf::Default, key.clone(), stored)
         }
         RawChange::Delete => Modify::Delete(Cf::Default, key.clone()),
+    }
+}
+
+fn txn_modify(change: &TxnChange) -> Modify {
+    let cf = match change.cf {
+        TxnCf::Default => Cf::Default,
+        TxnCf::Lock => Cf::Lock,
+        TxnCf::Write => Cf::Write,
+    };
+    match &change.value {
+        Some(value) => Modify::Put(cf, change.key.clone(), value.clone()),
+        None => Modify::Delete(cf, change.key.clone()),
     }
 }
 

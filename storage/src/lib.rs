@@ -7,14 +7,18 @@
 //! | [`raft_log`] | [`raft_log::RaftLog`]: entries and hard state of all Regions, one raft-engine a Store |
 //! | [`apply`] | pure: Raft entry + state → write batch + replies |
 //! | [`read`] | pure: read command + snapshot → reply |
+//! | [`mvcc`] | rows of the transactional space: locks, commit records, values, readers |
+//! | [`txn`] | pure: transaction command + snapshot → changes + reply |
 //! | [`region_state`] | what a Store persists about each replica, and under which keys |
 //! | [`failure`] | the panic hook and abort rules for storage failures |
 pub mod apply;
 pub mod engine;
 pub mod error;
 pub mod failure;
+pub mod mvcc;
 pub mod raft_log;
 pub mod read;
 pub mod region_state;
+pub mod txn;
 
 pub use error::StorageError;

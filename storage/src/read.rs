@@ -54,6 +54,15 @@ pub fn read(
             let (rows, rest) = walk(snapshot, range, false, SystemPage(Vec::new()))?;
             Ok(ReadReply::Rows { rows: rows.0, rest })
         }
+        ReadCommand::TxnGet { .. }
+        | ReadCommand::TxnScan { .. }
+        | ReadCommand::TxnBufferGet { .. }
+        | ReadCommand::ScanLocks { .. }
+        | ReadCommand::MvccByKey { .. }
+        | ReadCommand::MvccByStart { .. }
+        | ReadCommand::ScanExpired { .. } => {
+            Err(StorageError::Inconsistent { detail: "not served".to_owned() })
+        }
     }
 }
 

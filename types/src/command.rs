@@ -3,9 +3,10 @@
 //! Commands are edge-neutral: the JSON gateway and (later) TiKV's protocol build the same ones.
 //! Keys are stored keys (see [`crate::key`]). Applying a command is total and deterministic: each
 //! replica gets the same reply from the same state, so the wall clock travels in the command.
-use crate::ids::UnixMillis;
+use crate::ids::{Timestamp, UnixMillis};
 use crate::key::{Key, KeyRange};
 use crate::region::RegionEpoch;
+use crate::txn::{LockInfo, MvccHistory, ReadView, TxnRow, TxnValue};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -81,6 +82,35 @@ pub enum WriteCommand {
         /// Rows to set, or with `None` to remove.
         rows: Vec<(Key, Option<Bytes>)>,
     },
+    /// Rows of the transactional space, as a transaction command decided. Valid only in the term in
+    /// which it was decided: the leader refuses it in any other.
+    Txn {
+        /// In order; together or not at all.
+        changes: Vec<TxnChange>,
+    },
+}
+
+/// A column family of transactional rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum TxnCf {
+    /// Values that are too long for a lock or a commit record.
+    Default,
+    /// Locks.
+    Lock,
+    /// Commit records.
+    Write,
+}
+
+/// One row of the transactional space to set or, without a value, to remove.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TxnChange {
+    /// Where.
+    pub cf: TxnCf,
+    /// Key in the engine: [encoded](crate::key::encode_ordered), with a timestamp behind it except in
+    /// [`TxnCf::Lock`].
+    pub key: Key,
+    /// What; `None` removes.
+    pub value: Option<Bytes>,
 }
 
 impl WriteCommand {
@@ -113,6 +143,10 @@ impl WriteCommand {
             Self::System { expect, rows } => {
                 expect.iter().chain(rows).map(row).sum::<usize>() + OVERHEAD
             }
+            Self::Txn { changes } => {
+                let one = |c: &TxnChange| c.key.len() + c.value.as_ref().map_or(0, Bytes::len);
+                changes.iter().map(|change| one(change) + OVERHEAD).sum::<usize>() + OVERHEAD
+            }
         }
     }
 
@@ -125,6 +159,10 @@ impl WriteCommand {
             Self::RawDeleteRange { range: part } => range.covers(part),
             Self::System { expect, rows } => {
                 expect.iter().chain(rows).all(|(key, _)| range.contains(key))
+            }
+            Self::Txn { changes } => {
+                let range = range.data_range();
+                changes.iter().all(|change| range.contains(&change.key))
             }
         }
     }
@@ -179,6 +217,67 @@ pub enum ReadCommand {
         /// Must lie inside the system Region.
         range: KeyRange,
     },
+    /// Transactional values, in the order asked.
+    TxnGet {
+        /// At least one.
+        keys: Vec<Key>,
+        /// As of when.
+        view: ReadView,
+    },
+    /// A page of transactional rows. A lock in the way ends the page.
+    TxnScan {
+        /// Must lie inside the Region.
+        range: KeyRange,
+        /// As of when.
+        view: ReadView,
+        /// At most so many rows (≥ 1).
+        limit: u32,
+        /// Stop after so many bytes of keys and values; the first row is always returned.
+        max_bytes: u64,
+        /// From the end of the range to its start.
+        reverse: bool,
+        /// Leave values out.
+        keys_only: bool,
+    },
+    /// What a transaction larger than memory has flushed and not committed.
+    TxnBufferGet {
+        /// At least one.
+        keys: Vec<Key>,
+        /// Which transaction.
+        start_ts: Timestamp,
+    },
+    /// Locks of transactions that began at or below a timestamp.
+    ScanLocks {
+        /// Must lie inside the Region.
+        range: KeyRange,
+        /// Up to this one.
+        max_ts: Timestamp,
+        /// At most so many (≥ 1).
+        limit: u32,
+    },
+    /// All that is stored about a key.
+    MvccByKey {
+        /// Which key.
+        key: Key,
+    },
+    /// The first key of the range that a transaction touched, and all that is stored about it.
+    MvccByStart {
+        /// Must lie inside the Region.
+        range: KeyRange,
+        /// Which transaction.
+        start_ts: Timestamp,
+    },
+    /// Keys whose newest value has ended, for the one who removes them.
+    ScanExpired {
+        /// Must lie inside the Region.
+        range: KeyRange,
+        /// Values that ended by then.
+        now: UnixMillis,
+        /// At most so many (≥ 1).
+        limit: u32,
+        /// At most so many rows looked at.
+        max_rows: u32,
+    },
 }
 
 impl ReadCommand {
@@ -186,10 +285,34 @@ impl ReadCommand {
     #[must_use]
     pub fn is_inside(&self, range: &KeyRange) -> bool {
         match self {
-            Self::RawGet { keys } => keys.iter().all(|key| range.contains(key)),
+            Self::RawGet { keys } | Self::TxnGet { keys, .. } | Self::TxnBufferGet { keys, .. } => {
+                keys.iter().all(|key| range.contains(key))
+            }
+            Self::MvccByKey { key } => range.contains(key),
             Self::RawScan { range: part, .. }
             | Self::RawChecksum { range: part, .. }
-            | Self::SystemScan { range: part } => range.covers(part),
+            | Self::SystemScan { range: part }
+            | Self::TxnScan { range: part, .. }
+            | Self::ScanLocks { range: part, .. }
+            | Self::MvccByStart { range: part, .. }
+            | Self::ScanExpired { range: part, .. } => range.covers(part),
+        }
+    }
+
+    /// The view of a snapshot read in the transactional space.
+    #[must_use]
+    pub fn view(&self) -> Option<&ReadView> {
+        match self {
+            Self::TxnGet { view, .. } | Self::TxnScan { view, .. } => Some(view),
+            Self::RawGet { .. }
+            | Self::RawScan { .. }
+            | Self::RawChecksum { .. }
+            | Self::SystemScan { .. }
+            | Self::TxnBufferGet { .. }
+            | Self::ScanLocks { .. }
+            | Self::MvccByKey { .. }
+            | Self::MvccByStart { .. }
+            | Self::ScanExpired { .. } => None,
         }
     }
 }
@@ -253,6 +376,33 @@ pub enum ReadReply {
     Checksum {
         /// Over the rows looked at.
         sum: RawChecksum,
+        /// What is left to look at; `None` at the end.
+        rest: Option<KeyRange>,
+    },
+    /// Answer of [`ReadCommand::TxnGet`] and [`ReadCommand::TxnBufferGet`], one for each key.
+    TxnValues(Vec<TxnValue>),
+    /// Answer of [`ReadCommand::TxnScan`].
+    TxnRows {
+        /// In scan order.
+        rows: Vec<TxnRow>,
+        /// What is left to scan; `None` at the end.
+        rest: Option<KeyRange>,
+        /// The page ended at this lock, which must be resolved before `rest` is read.
+        lock: Option<Box<LockInfo>>,
+    },
+    /// Answer of [`ReadCommand::ScanLocks`].
+    Locks {
+        /// In key order.
+        locks: Vec<LockInfo>,
+        /// What is left to look at; `None` at the end.
+        rest: Option<KeyRange>,
+    },
+    /// Answer of [`ReadCommand::MvccByKey`] and [`ReadCommand::MvccByStart`].
+    Mvcc(Option<Box<MvccHistory>>),
+    /// Answer of [`ReadCommand::ScanExpired`].
+    Expired {
+        /// Keys, and the commit of the value that has ended.
+        keys: Vec<(Key, Timestamp)>,
         /// What is left to look at; `None` at the end.
         rest: Option<KeyRange>,
     },

@@ -56,11 +56,26 @@ pub enum Code {
     NotSupported,
     DeadlineExceeded,
     OutcomeUnknown,
+    SnapshotGone,
+    TxnNotFound,
+    TxnExpired,
+    WriteConflict,
+    Deadlock,
+    LockWaitTimeout,
+    AlreadyExists,
+    AssertionFailed,
+    CommitTsExpired,
+    TxnRolledBack,
+    IdempotentInProgress,
+    IdempotencyMismatch,
+    NotAnInteger,
+    DataNotReady,
+    TxnOutcomeUnknown,
 }
 
 impl Code {
     /// All codes, in order of declaration.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 48] = [
         Self::BadJson,
         Self::UnknownField,
         Self::BadEncoding,
@@ -94,6 +109,21 @@ impl Code {
         Self::NotSupported,
         Self::DeadlineExceeded,
         Self::OutcomeUnknown,
+        Self::SnapshotGone,
+        Self::TxnNotFound,
+        Self::TxnExpired,
+        Self::WriteConflict,
+        Self::Deadlock,
+        Self::LockWaitTimeout,
+        Self::AlreadyExists,
+        Self::AssertionFailed,
+        Self::CommitTsExpired,
+        Self::TxnRolledBack,
+        Self::IdempotentInProgress,
+        Self::IdempotencyMismatch,
+        Self::NotAnInteger,
+        Self::DataNotReady,
+        Self::TxnOutcomeUnknown,
     ];
 
     /// The code as it stands in replies, such as `KEY_NOT_FOUND`.
@@ -133,6 +163,21 @@ impl Code {
             Self::NotSupported => "NOT_SUPPORTED",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::OutcomeUnknown => "OUTCOME_UNKNOWN",
+            Self::SnapshotGone => "SNAPSHOT_GONE",
+            Self::TxnNotFound => "TXN_NOT_FOUND",
+            Self::TxnExpired => "TXN_EXPIRED",
+            Self::WriteConflict => "WRITE_CONFLICT",
+            Self::Deadlock => "DEADLOCK",
+            Self::LockWaitTimeout => "LOCK_WAIT_TIMEOUT",
+            Self::AlreadyExists => "ALREADY_EXISTS",
+            Self::AssertionFailed => "ASSERTION_FAILED",
+            Self::CommitTsExpired => "COMMIT_TS_EXPIRED",
+            Self::TxnRolledBack => "TXN_ROLLED_BACK",
+            Self::IdempotentInProgress => "IDEMPOTENT_IN_PROGRESS",
+            Self::IdempotencyMismatch => "IDEMPOTENCY_MISMATCH",
+            Self::NotAnInteger => "NOT_AN_INTEGER",
+            Self::DataNotReady => "DATA_NOT_READY",
+            Self::TxnOutcomeUnknown => "TXN_OUTCOME_UNKNOWN",
         }
     }
 
@@ -173,6 +218,21 @@ impl Code {
             Self::NotSupported => "This build does not do that",
             Self::DeadlineExceeded => "The deadline passed; the request had no effect",
             Self::OutcomeUnknown => "Whether the write took effect is not known",
+            Self::SnapshotGone => "The versions of this timestamp may have been collected",
+            Self::TxnNotFound => "There is no such transaction",
+            Self::TxnExpired => "The transaction ended by itself",
+            Self::WriteConflict => "Another transaction changed this key first",
+            Self::Deadlock => "Transactions wait for each other",
+            Self::LockWaitTimeout => "Another transaction holds the lock",
+            Self::AlreadyExists => "The key has a value already",
+            Self::AssertionFailed => "A key is not as the request asserts",
+            Self::CommitTsExpired => "A reader was promised a later commit",
+            Self::TxnRolledBack => "The transaction was rolled back",
+            Self::IdempotentInProgress => "The same request is still running",
+            Self::IdempotencyMismatch => "The Idempotency-Key was used for another request",
+            Self::NotAnInteger => "A value is not a decimal integer",
+            Self::DataNotReady => "No replica is as fresh as asked for",
+            Self::TxnOutcomeUnknown => "Whether the transaction committed is not known",
         }
     }
 
@@ -198,16 +258,32 @@ impl Code {
             | Self::TooLarge
             | Self::NotUtf8
             | Self::NotSupported
-            | Self::RequestTimeout => Class::BadInput,
-            Self::OperatorConflict | Self::StoreNotEmpty | Self::CasMismatch => Class::Conflict,
+            | Self::RequestTimeout
+            | Self::TxnNotFound
+            | Self::IdempotencyMismatch
+            | Self::NotAnInteger => Class::BadInput,
+            Self::OperatorConflict
+            | Self::StoreNotEmpty
+            | Self::CasMismatch
+            | Self::SnapshotGone
+            | Self::TxnExpired
+            | Self::WriteConflict
+            | Self::Deadlock
+            | Self::LockWaitTimeout
+            | Self::AlreadyExists
+            | Self::AssertionFailed
+            | Self::CommitTsExpired
+            | Self::TxnRolledBack
+            | Self::IdempotentInProgress => Class::Conflict,
             Self::ServerBusy
             | Self::RegionUnavailable
             | Self::NoQuorum
             | Self::DiskFull
             | Self::PdUnavailable
             | Self::NotReady
-            | Self::DeadlineExceeded => Class::Retry,
-            Self::ActorCrashed | Self::OutcomeUnknown => Class::Unknown,
+            | Self::DeadlineExceeded
+            | Self::DataNotReady => Class::Retry,
+            Self::ActorCrashed | Self::OutcomeUnknown | Self::TxnOutcomeUnknown => Class::Unknown,
             Self::Internal | Self::Corruption => Class::Fatal,
         }
     }
@@ -310,6 +386,13 @@ pub enum RegionError {
         /// What.
         what: String,
     },
+    /// The leader is new and does not know yet which timestamps were read before its time: it cannot
+    /// choose a commit timestamp by itself.
+    #[error("the leader of region {region} does not know the largest read timestamp yet")]
+    MaxTimestampNotSynced {
+        /// Which Region.
+        region: RegionId,
+    },
 }
 
 /// Which queue was full.
@@ -411,7 +494,8 @@ impl RegionError {
             | Self::RegionHalted { .. }
             | Self::DiskFull { .. }
             | Self::DeadlineExceeded
-            | Self::WrongRecipient => Class::Retry,
+            | Self::WrongRecipient
+            | Self::MaxTimestampNotSynced { .. } => Class::Retry,
             Self::EntryTooLarge { .. } => Class::BadInput,
             Self::ChangeRefused { .. } => Class::Conflict,
             Self::OutcomeUnknown { .. } => Class::Unknown,

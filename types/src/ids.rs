@@ -91,6 +91,11 @@ id! {
 pub const TIMESTAMP_LOGICAL_BITS: u32 = 18;
 
 impl Timestamp {
+    /// None: no transaction, or not known.
+    pub const ZERO: Self = Self(0);
+    /// Behind all: reads with it see the newest commit.
+    pub const MAX: Self = Self(u64::MAX);
+
     /// Builds a timestamp. `logical` must be below 2^18.
     #[must_use]
     pub const fn compose(physical_ms: u64, logical: u64) -> Self {

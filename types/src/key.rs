@@ -53,6 +53,24 @@ impl KeyRange {
         Self::new(raw_key(0, b""), &b"s"[..])
     }
 
+    /// All keys of the transactional space.
+    #[must_use]
+    pub fn txn_space() -> Self {
+        Self::new(txn_key(0, b""), prefix_end(&[TXN_PREFIX]))
+    }
+
+    /// The range that the rows of this range take in the engine: transactional rows are stored under
+    /// [memcomparable](encode_ordered) keys, all others under their own. A range that holds data
+    /// lies within one space.
+    #[must_use]
+    pub fn data_range(&self) -> Self {
+        if self.start.first() != Some(&TXN_PREFIX) {
+            return self.clone();
+        }
+        let end = if self.end.is_empty() { Key::new() } else { encode_ordered(&self.end) };
+        Self { start: encode_ordered(&self.start), end }
+    }
+
     /// All keys with `prefix`.
     #[must_use]
     pub fn prefix(prefix: &[u8]) -> Self {
@@ -124,6 +142,76 @@ pub fn successor(key: &[u8]) -> Key {
 #[must_use]
 pub fn raw_key(keyspace: u32, user_key: &[u8]) -> Key {
     space_key(RAW_PREFIX, keyspace, user_key)
+}
+
+/// The stored key of a transactional user key. `keyspace` must be below 2^24.
+#[must_use]
+pub fn txn_key(keyspace: u32, user_key: &[u8]) -> Key {
+    space_key(TXN_PREFIX, keyspace, user_key)
+}
+
+/// The range of one keyspace of the transactional space, limited to user keys `[start, end)`. An
+/// empty user `end` means the end of the keyspace.
+#[must_use]
+pub fn txn_range(keyspace: u32, start: &[u8], end: &[u8]) -> KeyRange {
+    let stored_end =
+        if end.is_empty() { prefix_end(&txn_key(keyspace, b"")) } else { txn_key(keyspace, end) };
+    KeyRange::new(txn_key(keyspace, start), stored_end)
+}
+
+/// Bytes of a group of [`encode_ordered`].
+const GROUP: usize = 8;
+
+/// Encodes a key so that what is put behind it (a timestamp) never changes the order of keys: groups
+/// of eight bytes, each followed by a byte `0xff - zeros`, the last group padded with that many zeros.
+///
+/// ```text
+/// "a"         61 00 00 00 00 00 00 00 f8
+/// "12345678"  31 32 33 34 35 36 37 38 ff  00 00 00 00 00 00 00 00 f7
+/// ```
+#[must_use]
+pub fn encode_ordered(key: &[u8]) -> Key {
+    let mut encoded = Vec::with_capacity(ordered_len(key.len()) + size_of::<u64>());
+    encode_ordered_to(key, &mut encoded);
+    encoded.into()
+}
+
+/// Appends [`encode_ordered`] of `key`.
+pub fn encode_ordered_to(key: &[u8], encoded: &mut Vec<u8>) {
+    let mut groups = key.chunks_exact(GROUP);
+    for group in &mut groups {
+        encoded.extend_from_slice(group);
+        encoded.push(u8::MAX);
+    }
+    let last = groups.remainder();
+    encoded.extend_from_slice(last);
+    encoded.resize(encoded.len() + GROUP - last.len(), 0);
+    encoded.push(u8::MAX - (GROUP - last.len()) as u8);
+}
+
+/// Length of [`encode_ordered`] of a key of `len` bytes.
+#[must_use]
+pub const fn ordered_len(len: usize) -> usize {
+    (len / GROUP + 1) * (GROUP + 1)
+}
+
+/// Reads a key that [`encode_ordered`] wrote at the front of `bytes`, and says how many bytes it took.
+/// `None` if there is none.
+#[must_use]
+pub fn decode_ordered(bytes: &[u8]) -> Option<(Key, usize)> {
+    let mut key = Vec::with_capacity(bytes.len());
+    for (i, group) in bytes.chunks_exact(GROUP + 1).enumerate() {
+        let zeros = usize::from(u8::MAX - group[GROUP]);
+        let kept = GROUP.checked_sub(zeros)?;
+        if group[kept..GROUP].iter().any(|byte| *byte != 0) {
+            return None;
+        }
+        key.extend_from_slice(&group[..kept]);
+        if zeros > 0 {
+            return Some((key.into(), (i + 1) * (GROUP + 1)));
+        }
+    }
+    None
 }
 
 fn space_key(mode: u8, keyspace: u32, user_key: &[u8]) -> Key {

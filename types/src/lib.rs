@@ -12,6 +12,7 @@
 //! | [`command`] | what a Raft entry carries, and what a read asks for |
 //! | [`raw_value`] | how a raw value and its expiry are stored |
 //! | [`request`] | region-scoped requests and replies, edge-neutral |
+//! | [`txn`] | transactions: commands, locks, rows, safe points, interactive transactions |
 //! | [`error`] | error classes, stable codes, region errors |
 //! | [`pd`] | what nodes say to the Placement Driver and what it answers |
 //! | [`raft_message`] | what stores send each other |
@@ -29,6 +30,7 @@ pub mod raw_value;
 pub mod region;
 pub mod request;
 pub mod trace;
+pub mod txn;
 
 pub use command::{ReadCommand, ReadReply, WriteCommand, WriteReply};
 pub use error::{Class, Code, RegionError};

@@ -6,6 +6,7 @@ use crate::error::Code;
 use crate::ids::{ClusterId, NodeId, PeerId, RegionId, StoreId, Term, Timestamp};
 use crate::key::{Key, KeyRange};
 use crate::region::{Peer, Region};
+use crate::txn::gc::{GcBarrier, GcState};
 use serde::{Deserialize, Serialize};
 
 /// A process of the cluster.
@@ -287,6 +288,28 @@ pub enum PdRequest {
         /// Which.
         store: StoreId,
     },
+    /// Safe points and barriers. Answered [`PdReply::Gc`].
+    GcState,
+    /// Refuse reads and writes below `target`, or below the lowest barrier if that is less; never
+    /// goes back. Answered [`PdReply::Gc`].
+    AdvanceTxnSafePoint {
+        /// New safe point.
+        target: Timestamp,
+    },
+    /// Let versions hidden at `target` be collected; never goes back, nor beyond the transaction safe
+    /// point (refused). Answered [`PdReply::Gc`].
+    AdvanceGcSafePoint {
+        /// New safe point.
+        target: Timestamp,
+    },
+    /// Keep versions for a service. Refused if `ts` is below the transaction safe point. Answered
+    /// [`PdReply::Gc`].
+    SetGcBarrier(GcBarrier),
+    /// Keep nothing for a service any more. Answered [`PdReply::Gc`].
+    RemoveGcBarrier {
+        /// Which.
+        service: String,
+    },
 }
 
 /// What a Store shall do, told with the reply to its heartbeat.
@@ -342,6 +365,8 @@ pub enum PdReply {
     Operator(OperatorView),
     /// Running and recent operators.
     Operators(Vec<OperatorView>),
+    /// Safe points and barriers.
+    Gc(GcState),
 }
 
 /// Refusal of PD.

@@ -3,8 +3,13 @@
 use crate::command::{ReadCommand, ReadReply, WriteCommand, WriteReply};
 use crate::error::RegionError;
 use crate::ids::{LogIndex, RegionId, StoreId, Term};
+use crate::key::KeyRange;
 use crate::region::{Peer, Region, RegionEpoch};
 use crate::trace::TraceTags;
+use crate::txn::command::TxnAnswer;
+use crate::txn::deadlock::{DetectReply, DetectRequest};
+use crate::txn::session::{SessionRequest, SessionResult};
+use crate::txn::{LockInfo, ReadView, TxnCommand};
 use serde::{Deserialize, Serialize};
 
 /// How fresh a read must be.
@@ -71,6 +76,25 @@ pub enum RegionBody {
     },
     /// Take a quarantined or halted replica back into service.
     Release,
+    /// Execute a command of a transaction. Answered [`RegionReply::Txn`].
+    Txn(Box<TxnCommand>),
+    /// As [`RegionBody::ReadIndex`], for a snapshot read of the transactional space at another replica:
+    /// the leader also takes note of the read's timestamp, so that no later commit lands below it.
+    /// Answered [`RegionReply::ReadIndex`] or [`RegionReply::ReadBlocked`].
+    SnapshotReadIndex {
+        /// What will be read; keys as ranges of one.
+        ranges: Vec<KeyRange>,
+        /// As of when.
+        view: Box<ReadView>,
+    },
+    /// To the leader of the system Region: who waits for whom. Answered [`RegionReply::Detected`].
+    Detect(DetectRequest),
+    /// To a Store itself, whatever the Region: interactive transactions that its node owns. Answered
+    /// [`RegionReply::Session`].
+    Session(Box<SessionRequest>),
+    /// To a Store itself: commands that wait for locks there. Answered [`RegionReply::Session`] with
+    /// `Waits`.
+    LockWaits,
 }
 
 /// Change of a Raft group.
@@ -148,6 +172,16 @@ pub enum RegionReply {
         /// then perhaps later than what the leader itself has applied.
         applied: LogIndex,
     },
+    /// To [`RegionBody::Txn`]: reply or refusal of the command.
+    Txn(TxnAnswer),
+    /// To [`RegionBody::SnapshotReadIndex`]: a lock that is not yet stored must be resolved first.
+    ReadBlocked(Box<LockInfo>),
+    /// To [`RegionBody::Detect`].
+    Detected(DetectReply),
+    /// To [`RegionBody::Session`] and [`RegionBody::LockWaits`].
+    Session(Box<SessionResult>),
+    /// To a read of the transactional space below the safe point, or too far ahead of the oracle.
+    ReadRefused(Box<crate::txn::TxnError>),
 }
 
 /// Reply or refusal of one Region.

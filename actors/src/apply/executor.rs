@@ -328,7 +328,7 @@ impl Executor {
         let state = self.regions.remove(&region);
         let mut changes = Vec::new();
         if let Some(state) = state.filter(|state| !state.region.peers.is_empty()) {
-            let range = state.region.range;
+            let range = state.region.range.data_range();
             changes.extend(Cf::DATA.map(|cf| Modify::DeleteRange(cf, range.clone())));
         }
         let tombstone = codec::encode(&ReplicaState::Tombstone { peer });
@@ -457,7 +457,7 @@ pub fn install_snapshot(
     ];
     let result = engine
         .write(WriteBatch { changes }, Durability::Synced)
-        .and_then(|()| engine.replace_range(&manifest.region.range, &files))
+        .and_then(|()| engine.replace_range(&manifest.region.range.data_range(), &files))
         .and_then(|()| engine.write(WriteBatch { changes: finish }, Durability::Synced));
     if let Err(error) = result {
         failure::fatal(&error);

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use std::sync::{Arc, Mutex, RwLock};
 use troupe_types::command::RawRow;
 use troupe_types::request::Consistency;
+use troupe_types::txn::TxnError;
 use troupe_types::{Class, Code, Key, KeyRange, Moment, RegionId, StoreId, TraceTags};
 
 /// The service layer. Cheap to clone.
@@ -76,6 +77,8 @@ pub struct ServiceError {
     pub retry_after_ms: Option<u64>,
     /// The Region asked last.
     pub region: Option<RegionId>,
+    /// What a Region said of a transaction, if that was it.
+    pub txn: Option<Box<TxnError>>,
 }
 
 impl ServiceError {
@@ -91,6 +94,7 @@ impl ServiceError {
             causes: causes.lines().to_vec(),
             retry_after_ms,
             region: causes.region(),
+            txn: None,
         }
     }
 

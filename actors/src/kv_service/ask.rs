@@ -219,11 +219,19 @@ pub(super) fn note(
 /// May sending it twice do harm?
 pub(super) fn is_write(body: &RegionBody) -> bool {
     match body {
-        RegionBody::Write(_) | RegionBody::Admin(_) | RegionBody::Release => true,
+        RegionBody::Write(_)
+        | RegionBody::Admin(_)
+        | RegionBody::Release
+        | RegionBody::Session(_) => true,
+        // Commands of transactions find what an earlier delivery did, and answer the same.
         RegionBody::Read { .. }
         | RegionBody::Status
         | RegionBody::ReadIndex
-        | RegionBody::ReadAt { .. } => false,
+        | RegionBody::ReadAt { .. }
+        | RegionBody::Txn(_)
+        | RegionBody::SnapshotReadIndex { .. }
+        | RegionBody::Detect(_)
+        | RegionBody::LockWaits => false,
     }
 }
 
@@ -234,8 +242,16 @@ fn is_inside(body: &RegionBody, route: &Route) -> bool {
             command.is_inside(range)
         }
         RegionBody::Write(command) => command.is_inside(range),
-        RegionBody::Admin(_) | RegionBody::Status | RegionBody::ReadIndex | RegionBody::Release => {
-            true
+        RegionBody::Txn(command) => command.is_inside(range),
+        RegionBody::SnapshotReadIndex { ranges, .. } => {
+            ranges.iter().all(|part| range.covers(part))
         }
+        RegionBody::Admin(_)
+        | RegionBody::Status
+        | RegionBody::ReadIndex
+        | RegionBody::Release
+        | RegionBody::Detect(_)
+        | RegionBody::Session(_)
+        | RegionBody::LockWaits => true,
     }
 }

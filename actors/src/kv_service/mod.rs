@@ -24,6 +24,7 @@ pub mod core;
 mod ranges;
 mod reads;
 mod routes;
+pub mod txn;
 mod writes;
 
 pub use api::{

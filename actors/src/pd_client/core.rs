@@ -153,6 +153,11 @@ fn is_repeatable(request: &PdRequest) -> bool {
         | PdRequest::Timestamps { .. }
         | PdRequest::Operators
         | PdRequest::DrainStore { .. }
-        | PdRequest::RemoveStore { .. } => true,
+        | PdRequest::RemoveStore { .. }
+        | PdRequest::GcState
+        | PdRequest::AdvanceTxnSafePoint { .. }
+        | PdRequest::AdvanceGcSafePoint { .. }
+        | PdRequest::SetGcBarrier(_)
+        | PdRequest::RemoveGcBarrier { .. } => true,
     }
 }

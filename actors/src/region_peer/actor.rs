@@ -264,11 +264,11 @@ impl Acts for RegionPeer {
 
 impl On<ProposeWrite> for RegionPeer {
     fn on(&mut self, message: ProposeWrite, cx: &mut Cx<'_, Self>) {
-        let ProposeWrite { epoch, command, reply } = message;
+        let ProposeWrite { epoch, term, command, reply } = message;
         if reply.is_abandoned() {
             return;
         }
-        let input = Input::Propose { epoch, command, waiter: Waiter::Result(reply) };
+        let input = Input::Propose { epoch, term, command, waiter: Waiter::Result(reply) };
         self.step(input, FaultPoint::PeerStep, cx);
     }
 }

@@ -15,6 +15,9 @@ use troupe_types::{
 pub struct ProposeWrite {
     /// Shape the sender routed by.
     pub epoch: RegionEpoch,
+    /// The only term in which it may be proposed, if it was decided by what a leader's snapshot of
+    /// that term showed.
+    pub term: Option<Term>,
     /// What.
     pub command: WriteCommand,
     /// Answered by Apply, or by the peer if it refuses.

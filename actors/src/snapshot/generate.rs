@@ -45,7 +45,7 @@ pub fn generate(
     // A folder of its own, so that the engine's names cannot collide with ours.
     let raw = folder.path().join("export");
     std::fs::create_dir(&raw)?;
-    let exported = engine.export(view.as_ref(), &shape.range, &raw)?;
+    let exported = engine.export(view.as_ref(), &shape.range.data_range(), &raw)?;
     drop(view);
     let files = number(folder.path(), exported)?;
     std::fs::remove_dir_all(&raw)?;

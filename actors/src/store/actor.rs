@@ -162,7 +162,8 @@ impl Store {
         let (engine, me) = (self.parts.engine.clone(), self.me.clone());
         self.on_disk("the Store's chores", move || {
             for report in &mut reports {
-                report.approximate_bytes = engine.approximate_bytes(&report.region.range);
+                report.approximate_bytes =
+                    engine.approximate_bytes(&report.region.range.data_range());
             }
             tell(&me, Measured { space: (0, 0), reports });
         });

@@ -61,6 +61,13 @@ impl RegionService for LocalStores {
                     store.read_at(target, command, index, deadline).await
                 }
                 RegionBody::Release => store.release(target, deadline).await,
+                RegionBody::Txn(_)
+                | RegionBody::SnapshotReadIndex { .. }
+                | RegionBody::Detect(_)
+                | RegionBody::Session(_)
+                | RegionBody::LockWaits => {
+                    Err(RegionError::Malformed { what: "not served here".to_owned() })
+                }
             }
         };
         Box::pin(trace::scoped(trace::current().tags, served))
@@ -155,6 +162,7 @@ impl StoreHandle {
         let epoch = target.epoch;
         self.ask(&handle, deadline, Outcome::Unknown, |reply| ProposeWrite {
             epoch,
+            term: None,
             command,
             reply,
         })

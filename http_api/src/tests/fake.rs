@@ -92,6 +92,11 @@ impl Fake {
             RegionBody::ReadIndex => Ok(RegionReply::ReadIndex(LogIndex(9))),
             RegionBody::Release => Ok(RegionReply::Released),
             RegionBody::Admin(_) => panic!("the gateway changes members through PD"),
+            RegionBody::Txn(_)
+            | RegionBody::SnapshotReadIndex { .. }
+            | RegionBody::Detect(_)
+            | RegionBody::Session(_)
+            | RegionBody::LockWaits => panic!("this world has raw rows only"),
         }
     }
 
@@ -152,6 +157,13 @@ impl Fake {
                 ReadReply::Checksum { sum, rest: None }
             }
             ReadCommand::SystemScan { .. } => ReadReply::Rows { rows: Vec::new(), rest: None },
+            ReadCommand::TxnGet { .. }
+            | ReadCommand::TxnScan { .. }
+            | ReadCommand::TxnBufferGet { .. }
+            | ReadCommand::ScanLocks { .. }
+            | ReadCommand::MvccByKey { .. }
+            | ReadCommand::MvccByStart { .. }
+            | ReadCommand::ScanExpired { .. } => panic!("this world has raw rows only"),
         }
     }
 
@@ -186,7 +198,7 @@ impl Fake {
                 rows.retain(|key, _| !range.contains(key));
                 WriteReply::Done
             }
-            WriteCommand::System { .. } => WriteReply::Rejected,
+            WriteCommand::System { .. } | WriteCommand::Txn { .. } => WriteReply::Rejected,
         }
     }
 
@@ -248,7 +260,12 @@ impl Fake {
             | PdRequest::Register { .. }
             | PdRequest::AllocateIds { .. }
             | PdRequest::StoreHeartbeat { .. }
-            | PdRequest::RegionHeartbeat { .. } => panic!("no question of a gateway"),
+            | PdRequest::RegionHeartbeat { .. }
+            | PdRequest::GcState
+            | PdRequest::AdvanceTxnSafePoint { .. }
+            | PdRequest::AdvanceGcSafePoint { .. }
+            | PdRequest::SetGcBarrier(_)
+            | PdRequest::RemoveGcBarrier { .. } => panic!("no question of a gateway"),
         }
     }
 

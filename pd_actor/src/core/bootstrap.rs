@@ -3,7 +3,6 @@ use super::Turn;
 use super::rows::{CLUSTER, ClusterRow, RowChange, initial_key, put};
 use super::serving::Serving;
 use std::collections::{BTreeMap, BTreeSet};
-use troupe_types::key::raw_key;
 use troupe_types::pd::{NodeInfo, StoreInfo, StoreState};
 use troupe_types::{
     ClusterId, Key, KeyRange, NodeId, Peer, PeerId, Region, RegionEpoch, RegionId, StoreId,
@@ -29,9 +28,9 @@ pub struct BootstrapPlan {
     pub pd_replicas: u32,
     /// Stores that must be there before the data Regions are made.
     pub bootstrap_stores: u32,
-    /// How many data Regions are made (≥ 1); counts only without `split_keys`.
+    /// How many Regions are made of each space (≥ 1); counts only without `split_keys`.
     pub bootstrap_regions: u32,
-    /// Stored keys that cut the raw space, ascending; empty = [`initial_ranges`].
+    /// Stored keys that cut the spaces, ascending; empty = [`initial_ranges`].
     pub split_keys: Vec<Key>,
 }
 
@@ -44,13 +43,13 @@ pub struct Place {
     pub node: NodeId,
 }
 
-/// Cuts the raw space of keyspace 0 into `count` ranges (≥ 1).
+/// Cuts a space of keyspace 0 into `count` ranges (≥ 1).
 ///
 /// Keys that people choose mostly begin with printable ASCII, so half of the ranges share the
 /// two-byte prefixes from `20 00` to `7f ff` evenly; a fifth of the other half lies below (control
 /// characters, binary counters) and the rest above (UTF-8 beyond ASCII, hashes).
 #[must_use]
-pub fn initial_ranges(count: u32) -> Vec<KeyRange> {
+pub fn initial_ranges(space: &KeyRange, count: u32) -> Vec<KeyRange> {
     assert!(count >= 1, "at least one range");
     let cut = |i: u32| {
         // In tenths of a range: one tenth of all below 0x20, five printable, four above.
@@ -63,14 +62,13 @@ pub fn initial_ranges(count: u32) -> Vec<KeyRange> {
             0x8000 + (at - 6 * count) * 0x8000 / (4 * count)
         };
         let prefix = u16::try_from(prefix).expect("invariant: i < count");
-        raw_key(0, &prefix.to_be_bytes())
+        [&space.start[..], &prefix.to_be_bytes()[..]].concat().into()
     };
-    cut_raw_space((1..count).map(cut))
+    cut_space(space, (1..count).map(cut))
 }
 
-/// Cuts the raw space at `keys` (ascending); keys that lie outside or repeat are left out.
-pub fn cut_raw_space(keys: impl Iterator<Item = Key>) -> Vec<KeyRange> {
-    let space = KeyRange::raw_space();
+/// Cuts `space` at `keys` (ascending); keys that lie outside or repeat are left out.
+pub fn cut_space(space: &KeyRange, keys: impl Iterator<Item = Key>) -> Vec<KeyRange> {
     let mut ranges = Vec::new();
     let mut start = space.start.clone();
     for key in keys.filter(|key| space.contains(key)) {
@@ -79,7 +77,7 @@ pub fn cut_raw_space(keys: impl Iterator<Item = Key>) -> Vec<KeyRange> {
             start = key;
         }
     }
-    ranges.push(KeyRange::new(start, space.end));
+    ranges.push(KeyRange::new(start, space.end.clone()));
     ranges
 }
 
@@ -153,11 +151,14 @@ impl Serving {
         if places.is_empty() || places.len() < cluster.bootstrap_stores as usize {
             return;
         }
-        let ranges = if cluster.split_keys.is_empty() {
-            initial_ranges(cluster.bootstrap_regions.max(1))
-        } else {
-            cut_raw_space(cluster.split_keys.iter().cloned())
+        let cut = |space: KeyRange| {
+            if cluster.split_keys.is_empty() {
+                initial_ranges(&space, cluster.bootstrap_regions.max(1))
+            } else {
+                cut_space(&space, cluster.split_keys.iter().cloned())
+            }
         };
+        let ranges = [cut(KeyRange::raw_space()), cut(KeyRange::txn_space())].concat();
         let plans = assign(ranges.len(), cluster.replicas, &places);
         turn.note(format!("makes {} data Regions on {} Stores", ranges.len(), places.len()));
         for (range, stores) in ranges.into_iter().zip(plans) {

@@ -149,23 +149,27 @@ impl Routes {
         routes.filter(|route| route.leader.is_some_and(|leader| leader.store == store)).count()
     }
 
-    /// Have the system Region and Regions that cover the whole raw space reported in this reign?
-    /// The raw space may be empty before the bootstrap.
+    /// Have the system Region and Regions that cover the whole raw and transactional spaces reported in
+    /// this reign? Before the bootstrap there are none.
     #[must_use]
     pub fn are_complete(&self) -> bool {
         let Some(system) = self.regions.get(&SYSTEM_REGION) else { return false };
         if system.reported.is_none() {
             return false;
         }
-        let space = KeyRange::raw_space();
+        let spaces = [KeyRange::raw_space(), KeyRange::txn_space()];
+        self.regions.len() == 1 || spaces.iter().all(|space| self.is_reported(space))
+    }
+
+    fn is_reported(&self, space: &KeyRange) -> bool {
         let mut covered = space.start.clone();
-        for entry in self.in_order(&space) {
+        for entry in self.in_order(space) {
             let range = &entry.route.region.range;
             if entry.reported.is_none() || range.start > covered {
                 return false;
             }
             covered = range.end.clone();
         }
-        self.regions.len() == 1 || covered.is_empty() || covered >= space.end
+        covered.is_empty() || covered >= space.end
     }
 }

@@ -156,6 +156,13 @@ impl Serving {
             PdRequest::Operators => Ok(PdReply::Operators(self.operators.views(turn.now))),
             PdRequest::DrainStore { store } => self.on_drain_store(store),
             PdRequest::RemoveStore { store } => self.on_remove_store(store, turn.now),
+            PdRequest::GcState
+            | PdRequest::AdvanceTxnSafePoint { .. }
+            | PdRequest::AdvanceGcSafePoint { .. }
+            | PdRequest::SetGcBarrier(_)
+            | PdRequest::RemoveGcBarrier { .. } => {
+                refuse(Code::NotSupported, "no safe points".to_owned())
+            }
         };
         self.writer.answer(id, result, turn);
     }

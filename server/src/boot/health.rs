@@ -65,7 +65,7 @@ pub(super) async fn become_ready(
         }
     }
     while !progress.led.load(Ordering::Relaxed) {
-        let range = KeyRange::raw_space();
+        let range = KeyRange::new(KeyRange::raw_space().start, Vec::new());
         let request = PdRequest::Regions { range, limit: FIRST_REGIONS };
         if let Ok(PdReply::Routes(routes)) =
             pd.call(request, env.now().after(Duration::from_secs(5))).await

@@ -27,7 +27,7 @@ use troupe_types::{LogIndex, NodeId, RegionEpoch, WriteCommand};
 fn propose(waiter: u64) -> Input<u64> {
     let change = super::cluster::change(waiter);
     let command = WriteCommand::RawWrite { changes: vec![(raw_key(0, b"a"), change)] };
-    Input::Propose { epoch: RegionEpoch::INITIAL, command, waiter }
+    Input::Propose { epoch: RegionEpoch::INITIAL, term: None, command, waiter }
 }
 
 #[test]

@@ -191,7 +191,7 @@ fn write(waiter: u64) -> Input<u64> {
     let key = troupe_types::key::raw_key(0, b"a");
     let changes = vec![(key, super::cluster::change(waiter))];
     let command = WriteCommand::RawWrite { changes };
-    Input::Propose { epoch: RegionEpoch::INITIAL, command, waiter }
+    Input::Propose { epoch: RegionEpoch::INITIAL, term: None, command, waiter }
 }
 
 fn add_voter(store: u64, waiter: u64) -> Input<u64> {

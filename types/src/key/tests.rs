@@ -40,3 +40,53 @@ fn the_user_key_comes_back() {
     assert_eq!(user_key(&raw_key(7, b"hello")).as_deref(), Some(&b"hello"[..]));
     assert_eq!(raw_range(0, b"", b"").end, raw_key(1, b""));
 }
+
+#[test]
+fn ordered_keys_keep_their_order_whatever_follows_them() {
+    let mut keys: Vec<Vec<u8>> = vec![vec![]];
+    for len in [1, 2, 7, 8, 9, 15, 16, 17, 24] {
+        for byte in [0, 1, b'a', 0xfe, 0xff] {
+            let mut key = vec![byte; len];
+            keys.push(key.clone());
+            key[len - 1] = 0;
+            keys.push(key);
+        }
+    }
+    keys.sort();
+    keys.dedup();
+    for pair in keys.windows(2) {
+        for (low, high) in [([0xff; 8], [0; 8]), ([0; 8], [0xff; 8])] {
+            let low = [&encode_ordered(&pair[0])[..], &low].concat();
+            let high = [&encode_ordered(&pair[1])[..], &high].concat();
+            assert!(low < high, "{pair:?}");
+        }
+    }
+    for key in &keys {
+        let encoded = encode_ordered(key);
+        assert_eq!(encoded.len(), ordered_len(key.len()));
+        let stored = [&encoded[..], &7u64.to_be_bytes()].concat();
+        assert_eq!(decode_ordered(&stored), Some((Key::from(key.clone()), encoded.len())));
+        for cut in 0..encoded.len() {
+            assert_eq!(decode_ordered(&encoded[..cut]), None, "{key:?} cut at {cut}");
+        }
+    }
+    assert_eq!(decode_ordered(b"a\x00\x00\x00\x00\x00\x00\x01\xf8"), None, "padding is zeros");
+    assert_eq!(
+        decode_ordered(b"a\x00\x00\x00\x00\x00\x00\x00\xf0"),
+        None,
+        "a group has eight bytes"
+    );
+}
+
+#[test]
+fn rows_of_each_space_lie_in_its_data_range() {
+    let range = KeyRange::new(txn_key(0, b"b"), txn_key(0, b"d"));
+    let data = range.data_range();
+    for (user, inside) in [(&b"a"[..], false), (b"b", true), (b"c\xff\xff", true), (b"d", false)] {
+        let row = [&encode_ordered(&txn_key(0, user))[..], &[0xff; 8]].concat();
+        assert_eq!(data.contains(&row), inside, "{user:?}");
+    }
+    assert!(KeyRange::txn_space().data_range().contains(&encode_ordered(&txn_key(9, b"z"))));
+    let raw = KeyRange::raw_space();
+    assert_eq!(raw.data_range(), raw);
+}

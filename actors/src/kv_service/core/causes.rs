@@ -52,6 +52,7 @@ impl Causes {
             | RegionError::OutcomeUnknown { .. }
             | RegionError::ChangeRefused { .. }
             | RegionError::WrongRecipient
+            | RegionError::MaxTimestampNotSynced { .. }
             | RegionError::Malformed { .. } => Trouble::Passing,
         };
         self.note(trouble, error.to_string());

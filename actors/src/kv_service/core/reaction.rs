@@ -38,7 +38,9 @@ pub fn on_region_error(error: &RegionError, is_write: bool) -> Reaction {
         RegionError::ServerIsBusy { backoff_ms, .. } => {
             Reaction::BackOff { at_least_ms: *backoff_ms }
         }
-        RegionError::StaleCommand => Reaction::BackOff { at_least_ms: 0 },
+        RegionError::StaleCommand | RegionError::MaxTimestampNotSynced { .. } => {
+            Reaction::BackOff { at_least_ms: 0 }
+        }
         RegionError::EntryTooLarge { .. } => Reaction::Fail(Code::TooLarge),
         RegionError::DiskFull { .. } => Reaction::Fail(Code::DiskFull),
         RegionError::DeadlineExceeded => Reaction::Fail(Code::DeadlineExceeded),

@@ -88,6 +88,11 @@ pub(super) fn kind(body: &RegionBody) -> &'static str {
         RegionBody::ReadIndex => "read_index",
         RegionBody::ReadAt { .. } => "read_at",
         RegionBody::Release => "release",
+        RegionBody::Txn(command) => command.name(),
+        RegionBody::SnapshotReadIndex { .. } => "snapshot_read_index",
+        RegionBody::Detect(_) => "detect",
+        RegionBody::Session(_) => "session",
+        RegionBody::LockWaits => "lock_waits",
     }
 }
 
@@ -124,7 +129,13 @@ impl World {
                 Ok(RegionReply::ReadIndex(LogIndex(self.applied_by_leader)))
             }
             RegionBody::Release => Ok(RegionReply::Released),
-            RegionBody::Admin(_) | RegionBody::Status => {
+            RegionBody::Admin(_)
+            | RegionBody::Status
+            | RegionBody::Txn(_)
+            | RegionBody::SnapshotReadIndex { .. }
+            | RegionBody::Detect(_)
+            | RegionBody::Session(_)
+            | RegionBody::LockWaits => {
                 Err(RegionError::Malformed { what: "not part of this test".to_owned() })
             }
         }
@@ -163,6 +174,13 @@ impl World {
                 ReadReply::Checksum { sum, rest: None }
             }
             ReadCommand::SystemScan { .. } => ReadReply::Rows { rows: Vec::new(), rest: None },
+            ReadCommand::TxnGet { .. }
+            | ReadCommand::TxnScan { .. }
+            | ReadCommand::TxnBufferGet { .. }
+            | ReadCommand::ScanLocks { .. }
+            | ReadCommand::MvccByKey { .. }
+            | ReadCommand::MvccByStart { .. }
+            | ReadCommand::ScanExpired { .. } => unreachable!("this world has raw rows only"),
         }
     }
 
@@ -187,7 +205,7 @@ impl World {
                 let previous = self.rows.get(key).cloned();
                 WriteReply::Swapped { succeeded: true, previous }
             }
-            WriteCommand::System { .. } => WriteReply::Rejected,
+            WriteCommand::System { .. } | WriteCommand::Txn { .. } => WriteReply::Rejected,
         }
     }
 }

@@ -60,6 +60,8 @@ pub enum Input<W> {
     Propose {
         /// Shape the sender routed by.
         epoch: RegionEpoch,
+        /// Only in this term, if given.
+        term: Option<Term>,
         /// What.
         command: WriteCommand,
         /// Who waits.

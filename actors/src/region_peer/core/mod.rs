@@ -237,8 +237,8 @@ impl<W> RegionCore<W> {
             Input::SnapshotReceived { from, message, manifest, folder } => {
                 self.on_snapshot_received(from, message, (manifest, folder), out);
             }
-            Input::Propose { epoch, command, waiter } => {
-                self.on_propose(epoch, command, waiter, out)
+            Input::Propose { epoch, term, command, waiter } => {
+                self.on_propose((epoch, term), command, waiter, out);
             }
             Input::ReadIndex { waiter } => self.on_read_index(waiter, out),
             Input::AwaitApplied { index, waiter } => self.on_await_applied(index, waiter, out),

@@ -18,9 +18,17 @@ struct Proposal<W> {
     waiters: Vec<W>,
 }
 
+/// A write that waits for the flush.
+struct Pending<W> {
+    command: WriteCommand,
+    /// Only in this term, if given.
+    term: Option<Term>,
+    waiter: W,
+}
+
 /// Writes that wait for the flush, and entries that wait for their fate.
 pub(super) struct Proposals<W> {
-    pending: Vec<(WriteCommand, W)>,
+    pending: Vec<Pending<W>>,
     book: VecDeque<Proposal<W>>,
     /// Waiters in `pending` and `book`.
     in_flight: usize,
@@ -72,7 +80,7 @@ impl<W> Proposals<W> {
 
     pub(super) fn take_all(&mut self) -> Vec<W> {
         self.in_flight = 0;
-        let pending = std::mem::take(&mut self.pending).into_iter().map(|(_, waiter)| waiter);
+        let pending = std::mem::take(&mut self.pending).into_iter().map(|one| one.waiter);
         let booked = std::mem::take(&mut self.book).into_iter().flat_map(|one| one.waiters);
         pending.chain(booked).collect()
     }
@@ -81,7 +89,7 @@ impl<W> Proposals<W> {
 impl<W> RegionCore<W> {
     pub(super) fn on_propose(
         &mut self,
-        epoch: RegionEpoch,
+        (epoch, term): (RegionEpoch, Option<Term>),
         command: WriteCommand,
         waiter: W,
         out: &mut Vec<Output<W>>,
@@ -91,7 +99,7 @@ impl<W> RegionCore<W> {
             return;
         }
         self.proposals.in_flight += 1;
-        self.proposals.pending.push((command, waiter));
+        self.proposals.pending.push(Pending { command, term, waiter });
     }
 
     fn propose_refusal(&self, epoch: RegionEpoch, command: &WriteCommand) -> Option<RegionError> {
@@ -122,19 +130,26 @@ impl<W> RegionCore<W> {
 
     /// Turns what arrived since the last flush into entries.
     pub(super) fn submit_proposals(&mut self, out: &mut Vec<Output<W>>) {
-        let mut pending = std::mem::take(&mut self.proposals.pending).into_iter().peekable();
+        let term = self.term();
+        let (pending, stale): (Vec<_>, Vec<_>) = std::mem::take(&mut self.proposals.pending)
+            .into_iter()
+            .partition(|one| one.term.is_none_or(|only| only == term));
+        self.proposals.in_flight -= stale.len();
+        let refuse = |one: Pending<W>| Output::Reply(one.waiter, Err(RegionError::StaleCommand));
+        out.extend(stale.into_iter().map(refuse));
+        let mut pending = pending.into_iter().peekable();
         while pending.peek().is_some() {
             let mut commands = Vec::new();
             let mut waiters = Vec::new();
             let mut bytes = 0;
-            while let Some((command, _)) = pending.peek() {
-                let size = command.approximate_bytes();
+            while let Some(next) = pending.peek() {
+                let size = next.command.approximate_bytes();
                 let is_full = commands.len() >= self.options.batch_commands
                     || bytes + size > self.options.batch_bytes;
                 if is_full && !commands.is_empty() {
                     break;
                 }
-                let Some((command, waiter)) = pending.next() else { break };
+                let Some(Pending { command, waiter, .. }) = pending.next() else { break };
                 bytes += size;
                 commands.push(command);
                 waiters.push(waiter);

@@ -481,7 +481,7 @@ impl Cluster {
     pub(super) fn propose(&mut self, store: u64, command: WriteCommand) -> u64 {
         let waiter = self.waiter();
         let epoch = self.node(store).region.epoch;
-        self.step(store, Input::Propose { epoch, command, waiter });
+        self.step(store, Input::Propose { epoch, term: None, command, waiter });
         waiter
     }
 

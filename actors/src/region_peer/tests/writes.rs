@@ -144,7 +144,7 @@ fn a_write_that_cannot_be_taken_is_refused_at_once() {
         assert_eq!(cluster.reply(store, waiter), Some(Err(error)));
     }
     let epoch = RegionEpoch { version: 2, ..region.epoch };
-    cluster.step(1, Input::Propose { epoch, command: put("b", "1"), waiter: 900 });
+    cluster.step(1, Input::Propose { epoch, term: None, command: put("b", "1"), waiter: 900 });
     let current = Box::new(region);
     assert_eq!(cluster.reply(1, 900), Some(Err(RegionError::EpochNotMatch { current })));
 }

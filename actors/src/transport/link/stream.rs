@@ -17,6 +17,7 @@ use tonic::transport::{Channel, Endpoint};
 use troupe_types::codec;
 use troupe_types::command::ReadCommand;
 use troupe_types::request::{RegionBody, RegionRequest, RegionResult};
+use troupe_types::txn::session::SessionRequest;
 
 /// Where to connect, and who takes the answers.
 pub(super) struct Plan {
@@ -262,14 +263,40 @@ pub(in crate::transport) fn request_bytes(request: &RegionRequest) -> usize {
     let body = match &request.body {
         RegionBody::Write(command) => command.approximate_bytes(),
         RegionBody::Read { command, .. } | RegionBody::ReadAt { command, .. } => match command {
-            ReadCommand::RawGet { keys } => keys.iter().map(|key| key.len() + 8).sum(),
+            ReadCommand::RawGet { keys }
+            | ReadCommand::TxnGet { keys, .. }
+            | ReadCommand::TxnBufferGet { keys, .. } => keys.iter().map(|key| key.len() + 8).sum(),
             ReadCommand::RawScan { range, .. }
             | ReadCommand::RawChecksum { range, .. }
-            | ReadCommand::SystemScan { range } => range.start.len() + range.end.len(),
+            | ReadCommand::SystemScan { range }
+            | ReadCommand::TxnScan { range, .. }
+            | ReadCommand::ScanLocks { range, .. }
+            | ReadCommand::MvccByStart { range, .. }
+            | ReadCommand::ScanExpired { range, .. } => range.start.len() + range.end.len(),
+            ReadCommand::MvccByKey { key } => key.len(),
         },
-        RegionBody::Admin(_) | RegionBody::Status | RegionBody::ReadIndex | RegionBody::Release => {
-            0
-        }
+        RegionBody::Txn(command) => command.approximate_bytes(),
+        RegionBody::Session(request) => session_bytes(request),
+        RegionBody::Admin(_)
+        | RegionBody::Status
+        | RegionBody::ReadIndex
+        | RegionBody::Release
+        | RegionBody::SnapshotReadIndex { .. }
+        | RegionBody::Detect(_)
+        | RegionBody::LockWaits => 0,
     };
     BASE + body
+}
+
+fn session_bytes(request: &SessionRequest) -> usize {
+    const OP: usize = 32;
+    match request {
+        SessionRequest::Ops { ops, .. } => ops.iter().map(|op| op.approximate_bytes() + OP).sum(),
+        SessionRequest::Begin { .. }
+        | SessionRequest::Commit { .. }
+        | SessionRequest::Rollback { .. }
+        | SessionRequest::KeepAlive { .. }
+        | SessionRequest::Status { .. }
+        | SessionRequest::List => OP,
+    }
 }

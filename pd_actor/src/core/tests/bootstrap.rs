@@ -1,10 +1,9 @@
 //! The first rows and Regions.
 use super::*;
-use crate::core::bootstrap::{Place, assign, cut_raw_space, initial_ranges};
+use crate::core::bootstrap::{Place, assign, cut_space, initial_ranges};
 use troupe_types::key::raw_key;
 
-fn assert_covers(ranges: &[KeyRange]) {
-    let space = KeyRange::raw_space();
+fn assert_covers(space: &KeyRange, ranges: &[KeyRange]) {
     assert_eq!(ranges[0].start, space.start);
     assert_eq!(ranges[ranges.len() - 1].end, space.end);
     for pair in ranges.windows(2) {
@@ -14,23 +13,29 @@ fn assert_covers(ranges: &[KeyRange]) {
 }
 
 #[test]
-fn ranges_cover_the_raw_space_and_favour_printable_keys() {
-    for count in [1, 2, 3, 7, 16, 32, 100, 1000] {
-        let ranges = initial_ranges(count);
-        assert_eq!(ranges.len(), count as usize);
-        assert_covers(&ranges);
+fn ranges_cover_each_space_and_favour_printable_keys() {
+    for space in [KeyRange::raw_space(), KeyRange::txn_space()] {
+        for count in [1, 2, 3, 7, 16, 32, 100, 1000] {
+            let ranges = initial_ranges(&space, count);
+            assert_eq!(ranges.len(), count as usize);
+            assert_covers(&space, &ranges);
+        }
     }
     let ascii = KeyRange::new(raw_key(0, b"\x20"), raw_key(0, b"\x80"));
-    let inside = initial_ranges(32).iter().filter(|range| ascii.covers(range)).count();
+    let inside = initial_ranges(&KeyRange::raw_space(), 32)
+        .iter()
+        .filter(|range| ascii.covers(range))
+        .count();
     assert!((15..=16).contains(&inside), "half lie in printable ASCII: {inside}");
 }
 
 #[test]
 fn split_keys_outside_or_repeated_are_left_out() {
     let keys = [&b"a"[..], b"r\0\0\0m", b"r\0\0\0m", b"r\0\0\0z", b"x"];
-    let ranges = cut_raw_space(keys.iter().map(|key| Bytes::copy_from_slice(key)));
+    let space = KeyRange::raw_space();
+    let ranges = cut_space(&space, keys.iter().map(|key| Bytes::copy_from_slice(key)));
     assert_eq!(ranges.len(), 3);
-    assert_covers(&ranges);
+    assert_covers(&space, &ranges);
 }
 
 #[test]
@@ -85,7 +90,7 @@ fn three_stores_get_their_regions_until_all_have_made_them() {
     };
     let ranges: Vec<KeyRange> = routes.iter().map(|route| route.region.range.clone()).collect();
     assert_eq!(ranges.len(), 32);
-    assert_covers(&ranges);
+    assert_covers(&KeyRange::raw_space(), &ranges);
     assert!(routes.iter().all(|r| r.region.epoch == RegionEpoch::INITIAL));
     let mut peers: Vec<PeerId> =
         routes.iter().flat_map(|r| r.region.peers.iter().map(|peer| peer.id)).collect();
@@ -94,8 +99,8 @@ fn three_stores_get_their_regions_until_all_have_made_them() {
     assert_eq!(peers.len(), 96, "no peer id twice");
 
     for store in [1, 2, 3] {
-        assert_eq!(pd.heartbeat(store, true).create.len(), 32, "its early yes means nothing");
-        assert_eq!(pd.heartbeat(store, false).create.len(), 32);
+        assert_eq!(pd.heartbeat(store, true).create.len(), 64, "its early yes means nothing");
+        assert_eq!(pd.heartbeat(store, false).create.len(), 64);
         assert!(pd.heartbeat(store, true).create.is_empty());
     }
     let initial = KeyRange::prefix(b"s/initial/");
