@@ -312,6 +312,11 @@ fn request_line(request: &RegionRequest) -> String {
         RegionBody::ReadIndex => "read-index",
         RegionBody::ReadAt { .. } => "read-at",
         RegionBody::Release => "release",
+        RegionBody::Txn(command) => command.name(),
+        RegionBody::SnapshotReadIndex { .. } => "snapshot-read-index",
+        RegionBody::Detect(_) => "detect",
+        RegionBody::Session(_) => "session",
+        RegionBody::LockWaits => "lock-waits",
     };
     let crc = crc32c::crc32c(&codec::encode(request));
     let (region, store) = (request.target.region, request.store);
