@@ -3,4 +3,7 @@
 //! | file | subject |
 //! |---|---|
 //! | [`api`] | what gateways pass in and get |
+//! | `calls` | what gateways call |
 pub mod api;
+mod calls;
+mod pending;
