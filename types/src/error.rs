@@ -438,6 +438,8 @@ pub enum NotReadyReason {
     TransferringLeader,
     /// The node stops.
     Stopping,
+    /// Its Store has not heard from the Placement Driver which versions are still served.
+    SafePointUnknown,
 }
 
 impl std::fmt::Display for NotReadyReason {
@@ -448,6 +450,9 @@ impl std::fmt::Display for NotReadyReason {
             Self::Restarting => "it restarts after a crash",
             Self::TransferringLeader => "it hands leadership over",
             Self::Stopping => "its node stops",
+            Self::SafePointUnknown => {
+                "its Store has not heard from the Placement Driver which versions are served"
+            }
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Starts a Store: mends what a crash left half done, then starts its actors in order.
 use super::core::ChoreTimes;
+use super::safe_point::{TRUST, TxnSafePoint};
 use super::{Store, chores, recovery};
 use crate::apply::Apply;
 use crate::apply::executor::{ApplyFigures, Executor, install_snapshot};
@@ -136,6 +137,8 @@ pub struct StoreHandle {
     pub snapshot_folder: PathBuf,
     /// Its disk is full.
     pub disk_full: Arc<AtomicBool>,
+    /// Which versions of the transactional space it serves.
+    pub safe_point: TxnSafePoint,
     /// Reads served.
     pub reads: Arc<AtomicU64>,
     /// What it applied.
@@ -233,6 +236,7 @@ pub fn start(parent: ActorId, setup: &StoreSetup) -> StoreHandle {
         env: env.clone(),
         snapshot_folder: setup.snapshot_folder.clone(),
         disk_full,
+        safe_point: TxnSafePoint::unknown(TRUST),
         reads,
         figures,
         health,
