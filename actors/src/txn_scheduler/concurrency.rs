@@ -109,8 +109,7 @@ impl ConcurrencyManager {
         let published = self.lock();
         let mut inside = published.range((Bound::Included(range.start.clone()), end));
         let is_in_the_way = |entry: &(&Key, &LockInfo)| blocks(entry.1, view);
-        let found =
-            if reverse { inside.rfind(is_in_the_way) } else { inside.find(is_in_the_way) };
+        let found = if reverse { inside.rfind(is_in_the_way) } else { inside.find(is_in_the_way) };
         found.map(|(_, lock)| lock.clone())
     }
 

@@ -17,7 +17,7 @@ use crate::cell::{Port, Refused, ReplyTo};
 use crate::env::Env;
 use crate::region_peer::{ProposeWrite, ReadIndexQuery};
 use crate::router::{PeerHandle, Router};
-use crate::store::TxnSafePoint;
+use crate::store::{SafePointRefusal, TxnSafePoint};
 use crate::supervision::life::panic_message;
 use crate::trace;
 use std::collections::BTreeMap;
@@ -165,7 +165,6 @@ impl Executor {
         let handle = handle
             .ok_or(RegionError::RegionNotFound { region: target.region, store: self.store })?;
         let term = self.leading_term(&handle, &job.task)?;
-        self.check_safe_point(command)?;
         if chooses_commit_ts(command) && !may_choose_commit_ts(job.memory.synced, term) {
             return Err(Refusal::NotSynced(term));
         }
@@ -189,21 +188,18 @@ impl Executor {
             }
             Err(error) => failure::fatal(&error),
         };
+        // Behind the look at the engine: what it did not find may have been collected meanwhile.
+        self.check_safe_point(job)?;
         let locks = std::mem::take(&mut executed.published);
         let publication = self.publish_final(publication, locks);
         Ok(Attempt { place, executed, publication })
     }
 
     /// The term in which the replica leads and may serve, if the command fits it.
-    fn leading_term(
-        &self,
-        handle: &PeerHandle,
-        task: &Task<Waiter>,
-    ) -> Result<Term, RegionError> {
+    fn leading_term(&self, handle: &PeerHandle, task: &Task<Waiter>) -> Result<Term, RegionError> {
         let region = task.target.region;
         let not_ready = |why| RegionError::NotReady { region, why };
-        let delegate =
-            handle.view.delegate().ok_or(not_ready(NotReadyReason::Restarting))?;
+        let delegate = handle.view.delegate().ok_or(not_ready(NotReadyReason::Restarting))?;
         if delegate.halted {
             return Err(RegionError::RegionHalted { region, store: self.store });
         }
@@ -222,22 +218,16 @@ impl Executor {
         Ok(delegate.term)
     }
 
-    fn check_safe_point(&self, command: &TxnCommand) -> Result<(), Refusal> {
-        let begins = match command {
-            TxnCommand::Prewrite(Prewrite { start_ts, .. })
-            | TxnCommand::Flush { start_ts, .. } => *start_ts,
-            TxnCommand::PessimisticLock(lock) => lock.start_ts,
-            TxnCommand::Commit { .. }
-            | TxnCommand::Rollback { .. }
-            | TxnCommand::Cleanup { .. }
-            | TxnCommand::PessimisticRollback { .. }
-            | TxnCommand::HeartBeat { .. }
-            | TxnCommand::CheckTxnStatus(_)
-            | TxnCommand::CheckSecondaryLocks { .. }
-            | TxnCommand::ResolveKeys { .. }
-            | TxnCommand::ResolveLocks { .. } => return Ok(()),
-        };
-        self.safe_point.check(begins).map_err(Refusal::Txn)
+    fn check_safe_point(&self, job: &Job) -> Result<(), Refusal> {
+        let Some(begins) = begins(&job.task.command) else { return Ok(()) };
+        let region = job.task.target.region;
+        self.safe_point.admit(begins, self.env.now()).map_err(|refusal| match refusal {
+            SafePointRefusal::Gone(error) => Refusal::Txn(error),
+            SafePointRefusal::Unknown => {
+                let why = NotReadyReason::SafePointUnknown;
+                Refusal::Region(RegionError::NotReady { region, why })
+            }
+        })
     }
 
     fn publish_provisional(&self, command: &TxnCommand) -> Publication {
@@ -275,8 +265,7 @@ impl Executor {
             (Some(result), _) => result,
             (None, Some(lock)) if patience(&task.command).is_some() => {
                 drop(publication);
-                self.executed
-                    .cast(CommandExecuted { id, report: Report::Blocked(task, lock) });
+                self.executed.cast(CommandExecuted { id, report: Report::Blocked(task, lock) });
                 return;
             }
             (None, Some(lock)) => {
@@ -391,8 +380,7 @@ impl Landing {
                 self.without_effect(RegionError::NotReady { region, why });
             }
         });
-        if let Err((refused, message)) =
-            handle.mailbox.tell_by(ReadIndexQuery { reply }, deadline)
+        if let Err((refused, message)) = handle.mailbox.tell_by(ReadIndexQuery { reply }, deadline)
         {
             message.reply.send(Err(executor.refused(refused, region)));
         }
@@ -403,6 +391,26 @@ impl Landing {
 #[must_use]
 pub fn chooses_commit_ts(command: &TxnCommand) -> bool {
     matches!(command, TxnCommand::Prewrite(p) if p.async_commit.is_some() || p.try_one_pc)
+}
+
+/// The timestamp of the snapshot that a command looks for newer commits from, if it takes new locks:
+/// all of these must still be there.
+fn begins(command: &TxnCommand) -> Option<Timestamp> {
+    match command {
+        TxnCommand::Prewrite(Prewrite { start_ts, .. }) | TxnCommand::Flush { start_ts, .. } => {
+            Some(*start_ts)
+        }
+        TxnCommand::PessimisticLock(lock) => Some(lock.start_ts),
+        TxnCommand::Commit { .. }
+        | TxnCommand::Rollback { .. }
+        | TxnCommand::Cleanup { .. }
+        | TxnCommand::PessimisticRollback { .. }
+        | TxnCommand::HeartBeat { .. }
+        | TxnCommand::CheckTxnStatus(_)
+        | TxnCommand::CheckSecondaryLocks { .. }
+        | TxnCommand::ResolveKeys { .. }
+        | TxnCommand::ResolveLocks { .. } => None,
+    }
 }
 
 /// Locks that block every reader at or above the start timestamp, until more is known.

@@ -35,7 +35,8 @@ impl MaxTsBook {
     pub fn on_led(&mut self, region: RegionId, term: Term) {
         let covers = |known: Option<&Term>| known.is_some_and(|known| *known >= term);
         let asked = self.asking.as_ref().and_then(|asking| asking.get(&region));
-        if !covers(self.synced.get(&region)) && !covers(asked) && !covers(self.wanted.get(&region)) {
+        if !covers(self.synced.get(&region)) && !covers(asked) && !covers(self.wanted.get(&region))
+        {
             self.wanted.insert(region, term);
         }
     }

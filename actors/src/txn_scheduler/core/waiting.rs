@@ -77,12 +77,7 @@ impl<W> SchedulerCore<W> {
 
     /// `holder` has got the lock on `key`: who waits there waits for it now, and that may be a
     /// deadlock where there was none.
-    pub(super) fn pass_on_hold(
-        &mut self,
-        key: &Key,
-        holder: Timestamp,
-        out: &mut Vec<Output<W>>,
-    ) {
+    pub(super) fn pass_on_hold(&mut self, key: &Key, holder: Timestamp, out: &mut Vec<Output<W>>) {
         for (id, before, now) in self.waits.hold(key, holder) {
             out.push(woken(before));
             out.push(Output::Detect { waiter: Some(id), request: DetectRequest::Wait(now) });

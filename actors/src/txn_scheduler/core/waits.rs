@@ -93,11 +93,7 @@ impl<W> WaitQueues<W> {
 
     /// `holder` has locked `key`: those who wait there wait for it. Answers the edges that changed,
     /// as they were and as they are.
-    pub fn hold(
-        &mut self,
-        key: &Key,
-        holder: Timestamp,
-    ) -> Vec<(CommandId, WaitEdge, WaitEdge)> {
+    pub fn hold(&mut self, key: &Key, holder: Timestamp) -> Vec<(CommandId, WaitEdge, WaitEdge)> {
         let queue = self.by_key.get(key).cloned().unwrap_or_default();
         let mut changed = Vec::new();
         for (_, id) in queue {

@@ -1,0 +1,1 @@
+//! Pages of scans that a published lock cuts.
