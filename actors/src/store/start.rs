@@ -236,6 +236,7 @@ pub fn start(parent: ActorId, setup: &StoreSetup) -> StoreHandle {
         concurrency: concurrency.clone(),
         disk_full: disk_full.clone(),
         safe_point: safe_point.clone(),
+        execute: troupe_storage::txn::execute,
         worker: thread("txn", options.txn_threads),
         threads: options.txn_threads,
         options: SchedulerOptions::default(),

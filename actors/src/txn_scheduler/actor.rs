@@ -1,7 +1,7 @@
 //! The thin actor around [`super::core::SchedulerCore`]. Messages: `messages.rs`. Guide: `mod.rs`.
 //! Execution: `execute.rs`.
 use super::core::{Input, Output, SchedulerCore, SchedulerOptions, Task};
-use super::execute::{Executor, Job};
+use super::execute::{Execute, Executor, Job};
 use super::flights::Flights;
 use super::messages::{
     CommandExecuted, DeadlockFound, LeadChanged, LockWaitsQuery, Report, SubmitTxn, Waiter,
@@ -59,6 +59,8 @@ pub struct SchedulerParts {
     pub disk_full: Arc<AtomicBool>,
     /// Which versions the Store serves.
     pub safe_point: TxnSafePoint,
+    /// Runs a pure command.
+    pub execute: Execute,
     /// Executes commands.
     pub worker: Arc<dyn Worker>,
     /// Threads of `worker`.
@@ -85,6 +87,7 @@ pub fn start(parts: SchedulerParts, parent: ActorId) -> SchedulerHandle {
         flights: Arc::new(Flights::default()),
         disk_full: parts.disk_full.clone(),
         safe_point: parts.safe_point.clone(),
+        execute: parts.execute,
         executed: port(&slot),
     });
     // It runs as long as its Store: nobody stops it alone.

@@ -25,12 +25,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use troupe_storage::engine::{KvEngine, KvSnapshot};
+use troupe_storage::error::StorageError;
 use troupe_storage::failure;
-use troupe_storage::txn::{Executed, TxnContext, execute};
+use troupe_storage::txn::{Executed, TxnContext};
 use troupe_types::error::{BusyReason, NotReadyReason, UnknownReason};
 use troupe_types::request::{RegionReply, RegionResult};
 use troupe_types::txn::{LockInfo, LockKind, MutationOp, Prewrite, TxnCommand, TxnError, TxnReply};
 use troupe_types::{Key, RegionError, StoreId, Term, Timestamp, WriteCommand};
+
+/// Runs a pure command; `troupe_storage::txn::execute`, except in tests.
+pub type Execute = fn(&TxnCommand, &TxnContext<'_>) -> Result<Executed, StorageError>;
 
 /// What executing needs. All of it lives as long as the Store.
 pub struct Executor {
@@ -50,6 +54,8 @@ pub struct Executor {
     pub disk_full: Arc<AtomicBool>,
     /// Nothing below it is served.
     pub safe_point: TxnSafePoint,
+    /// Runs a command.
+    pub execute: Execute,
     /// The scheduler.
     pub executed: Port<CommandExecuted>,
 }
@@ -180,7 +186,7 @@ impl Executor {
             max_ts,
             may_remember: job.memory.may_remember,
         };
-        let mut executed = match execute(command, &context) {
+        let mut executed = match (self.execute)(command, &context) {
             Ok(executed) => executed,
             Err(error) if error.is_deterministic() => {
                 let error = RegionError::Malformed { what: error.to_string() };
