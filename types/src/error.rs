@@ -408,6 +408,8 @@ pub enum BusyReason {
     ReadPool,
     /// The whole node's admission.
     Node,
+    /// Transactional commands at a Store.
+    TxnScheduler,
 }
 
 impl std::fmt::Display for BusyReason {
@@ -418,6 +420,7 @@ impl std::fmt::Display for BusyReason {
             Self::Forwarding => "the stream to the leader's node",
             Self::ReadPool => "the read pool",
             Self::Node => "the node",
+            Self::TxnScheduler => "the Store's queue of transactional commands",
         })
     }
 }
@@ -435,6 +438,8 @@ pub enum NotReadyReason {
     TransferringLeader,
     /// The node stops.
     Stopping,
+    /// Its Store has not heard from the Placement Driver which versions are still served.
+    SafePointUnknown,
 }
 
 impl std::fmt::Display for NotReadyReason {
@@ -445,6 +450,9 @@ impl std::fmt::Display for NotReadyReason {
             Self::Restarting => "it restarts after a crash",
             Self::TransferringLeader => "it hands leadership over",
             Self::Stopping => "its node stops",
+            Self::SafePointUnknown => {
+                "its Store has not heard from the Placement Driver which versions are served"
+            }
         })
     }
 }

@@ -15,6 +15,7 @@
 //! | `messages.rs`, `actor.rs` | messages, and the thin actor |
 //! | `chores.rs` | disk work of the Store, on its worker |
 //! | [`start`] | opens a Store and starts its actors |
+//! | [`safe_point`] | which versions the Store still serves |
 //! | [`serve`] | serves region-scoped requests on this Store |
 //! | [`inbox`] | hands what the network brings to the replicas |
 mod actor;
@@ -23,6 +24,7 @@ pub mod core;
 pub mod inbox;
 mod messages;
 pub mod recovery;
+pub mod safe_point;
 pub mod serve;
 pub mod start;
 
@@ -32,6 +34,7 @@ pub use messages::{
     PeerDestroyed, PeerEnded, RegionReported, ReleaseReplica, SnapshotArrived, StopStore,
     UnroutedRaft,
 };
+pub use safe_point::{SafePointRefusal, TxnSafePoint};
 pub use start::{
     Found, StoreDisks, StoreHandle, StoreOptions, StoreParts, StoreSetup, find_replicas,
     found_system_region, start,

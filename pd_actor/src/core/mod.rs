@@ -9,6 +9,7 @@
 //! | [`members`] | nodes and Stores: join, register, drain, remove |
 //! | [`bootstrap`] | the first rows and the first data Regions |
 //! | [`ids`], [`tso`] | numbers that are never given twice |
+//! | [`gc`] | safe points of the transactional space, and barriers |
 //! | [`heartbeats`] | what Stores and Regions report, and what they are told |
 //! | [`routes`] | which Region holds a key, rebuilt from reports |
 //! | [`operators`], [`plan`] | changes of one Region's replicas, step by step |
@@ -20,6 +21,7 @@
 //!                          └──── Rejected, lost lead, unknown outcome ◄──────────────┘
 //! ```
 pub mod bootstrap;
+pub mod gc;
 pub mod heartbeats;
 pub mod ids;
 pub mod leadership;

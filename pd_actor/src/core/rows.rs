@@ -5,6 +5,7 @@
 //! s/cluster           ClusterRow
 //! s/ids               u64: no id at or above it was ever given
 //! s/tso               u64: no timestamp of this millisecond or later was ever given
+//! s/gc                GcState: safe points and barriers
 //! s/node/<id>         NodeInfo            (ids: 8 bytes, big endian)
 //! s/store/<id>        StoreInfo
 //! s/initial/<id>      Region of the bootstrap, until every Store has made its replicas
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use troupe_types::codec::{self, CodecError};
 use troupe_types::pd::{NodeInfo, StoreInfo};
+use troupe_types::txn::gc::GcState;
 use troupe_types::{ClusterId, Key, KeyRange, NodeId, Region, RegionId, StoreId};
 
 /// Row of the [`Claim`].
@@ -24,6 +26,8 @@ pub const CLUSTER: &[u8] = b"s/cluster";
 pub const IDS: &[u8] = b"s/ids";
 /// Row of the timestamp oracle's bound.
 pub const TSO: &[u8] = b"s/tso";
+/// Row of the safe points and barriers.
+pub const GC: &[u8] = b"s/gc";
 const NODE: &[u8] = b"s/node/";
 const STORE: &[u8] = b"s/store/";
 const INITIAL: &[u8] = b"s/initial/";
@@ -121,6 +125,8 @@ pub struct State {
     pub ids: u64,
     /// See [`TSO`], in milliseconds since 1970.
     pub tso_ms: u64,
+    /// See [`GC`].
+    pub gc: GcState,
 }
 
 impl State {
@@ -144,6 +150,8 @@ impl State {
             self.ids = codec::decode(value)?;
         } else if key == TSO {
             self.tso_ms = codec::decode(value)?;
+        } else if key == GC {
+            self.gc = codec::decode(value)?;
         } else if key.starts_with(NODE) {
             let node: NodeInfo = codec::decode(value)?;
             self.nodes.insert(node.id, node);

@@ -156,13 +156,13 @@ impl Serving {
             PdRequest::Operators => Ok(PdReply::Operators(self.operators.views(turn.now))),
             PdRequest::DrainStore { store } => self.on_drain_store(store),
             PdRequest::RemoveStore { store } => self.on_remove_store(store, turn.now),
-            PdRequest::GcState
-            | PdRequest::AdvanceTxnSafePoint { .. }
-            | PdRequest::AdvanceGcSafePoint { .. }
-            | PdRequest::SetGcBarrier(_)
-            | PdRequest::RemoveGcBarrier { .. } => {
-                refuse(Code::NotSupported, "no safe points".to_owned())
+            PdRequest::GcState => self.on_gc_state(turn),
+            PdRequest::AdvanceTxnSafePoint { target } => {
+                self.on_advance_txn_safe_point(target, turn)
             }
+            PdRequest::AdvanceGcSafePoint { target } => self.on_advance_gc_safe_point(target, turn),
+            PdRequest::SetGcBarrier(barrier) => self.on_set_gc_barrier(barrier, turn),
+            PdRequest::RemoveGcBarrier { service } => self.on_remove_gc_barrier(&service, turn),
         };
         self.writer.answer(id, result, turn);
     }

@@ -1,5 +1,6 @@
 //! PD's core against a system Region in memory. `Bench` is one node; several share the `Rows`.
 mod bootstrap;
+mod gc;
 mod leadership;
 mod members;
 mod operators;

@@ -96,6 +96,12 @@ impl Tso {
         self.opens_at
     }
 
+    /// The oracle's time: at least the wall clock's, and no timestamp that was given lies behind it.
+    #[must_use]
+    pub fn reached_ms(&self, unix: UnixMillis) -> u64 {
+        self.oracle.next_ms().max(unix.get())
+    }
+
     /// Is it sure that this node leads?
     #[must_use]
     pub fn is_confirmed(&self, now: Moment) -> bool {
@@ -145,7 +151,7 @@ impl Tso {
     pub fn tick(&mut self, writer: &mut Writer, turn: &mut Turn<'_>) {
         self.watch_clocks(turn);
         let is_used = self.oracle.position() != self.position;
-        let reached = self.oracle.next_ms().max(turn.unix.get());
+        let reached = self.reached_ms(turn.unix);
         if is_used && reached + self.window_ms * 2 / 3 > self.staged_ms {
             self.stage(writer, turn.unix);
         }
@@ -155,7 +161,7 @@ impl Tso {
         if self.is_staged {
             return;
         }
-        let reached = self.oracle.next_ms().max(unix.get());
+        let reached = self.reached_ms(unix);
         self.staged_ms = self.staged_ms.max(reached + self.window_ms);
         self.is_staged = true;
         writer.stage_tso(put(TSO, &self.staged_ms), self.staged_ms);
