@@ -218,7 +218,11 @@ fn limits(limits: &LimitsConfig, findings: &mut Findings) {
     findings.require(fits, "limits.body", problem);
     findings.at_least_one("limits.txn-ops", limits.txn_ops);
     let problem = "must be at least limits.txn-bytes, or a largest request could never be served";
-    findings.require(limits.txn_session_bytes >= limits.txn_bytes, "limits.txn-session-bytes", problem);
+    findings.require(
+        limits.txn_session_bytes >= limits.txn_bytes,
+        "limits.txn-session-bytes",
+        problem,
+    );
     findings.positive("limits.txn-idle", limits.txn_idle);
     let problem = "must be at least limits.txn-idle";
     findings.require(limits.txn_idle_max >= limits.txn_idle, "limits.txn-idle-max", problem);

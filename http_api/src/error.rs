@@ -6,12 +6,12 @@ use crate::json::txn::refusal;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
+use retry::{How, how, tikv_code, usual_pause_ms};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
 use std::fmt;
 use troupe_actors::kv_service::ServiceError;
-use retry::{How, how, tikv_code, usual_pause_ms};
 use troupe_types::{Class, Code};
 
 pub mod retry;
@@ -153,10 +153,9 @@ impl ResponseError for Problem {
 impl From<ServiceError> for Problem {
     fn from(error: ServiceError) -> Self {
         let mut problem = match &error.txn {
-            Some(txn) => Self {
-                context: refusal::facts(txn),
-                ..Self::new(error.code, refusal::detail(txn))
-            },
+            Some(txn) => {
+                Self { context: refusal::facts(txn), ..Self::new(error.code, refusal::detail(txn)) }
+            }
             None => Self::new(error.code, error.detail),
         };
         problem.retry_after_ms = error.retry_after_ms;

@@ -75,11 +75,12 @@ impl Export {
                 line(
                     &mut lines,
                     &ExportEnd {
-                    done: true,
-                    rows: self.sum.rows,
-                    checksum,
-                    read_ts: version(page.read_ts),
-                })?;
+                        done: true,
+                        rows: self.sum.rows,
+                        checksum,
+                        read_ts: version(page.read_ts),
+                    },
+                )?;
             }
         }
         Ok(lines.into())

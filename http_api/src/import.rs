@@ -22,9 +22,9 @@ use std::cell::Cell;
 use std::collections::HashSet;
 use std::rc::Rc;
 use troupe_actors::kv_service::{CallOptions, KvService, ServiceError};
+use troupe_types::Code;
 use troupe_types::command::{RawChange, RawChecksum};
 use troupe_types::key::PREFIX_LEN;
-use troupe_types::Code;
 use troupe_types::raw_value::value_hash;
 use troupe_types::txn::session::{OneShot, TxnOp};
 

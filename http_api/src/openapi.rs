@@ -217,7 +217,8 @@ fn problem_schema() -> RefOr<Schema> {
     let object = fields.into_iter().fold(ObjectBuilder::new(), |object, (name, field)| {
         object.property(name, field).required(name)
     });
-    let object = optional.into_iter().fold(object, |object, (name, field)| object.property(name, field));
+    let object =
+        optional.into_iter().fold(object, |object, (name, field)| object.property(name, field));
     RefOr::T(object.description(Some("What went wrong (RFC 9457).")).into())
 }
 

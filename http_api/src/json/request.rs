@@ -42,7 +42,6 @@ pub struct Trailer {
     /// Checksum of the export, hexadecimal.
     pub checksum: String,
     /// As of when an export of the transactional space was read.
-    #[expect(dead_code, reason = "told to people; an import needs it not")]
     pub read_ts: Option<String>,
 }
 

@@ -23,8 +23,9 @@ pub fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
 /// What it calls a variant is the one field of an object, such as the kind of a step.
 fn json_problem(error: &serde_json::Error) -> Problem {
     let message = error.to_string();
-    let unknown_name =
-        ["unknown field `", "unknown variant `"].into_iter().find_map(|at| message.strip_prefix(at));
+    let unknown_name = ["unknown field `", "unknown variant `"]
+        .into_iter()
+        .find_map(|at| message.strip_prefix(at));
     let Some(rest) = unknown_name else {
         return Problem::new(Code::BadJson, message);
     };

@@ -134,7 +134,8 @@ async fn put(request: HttpRequest, call: Call, body: Body) -> Answer {
     let checked = checked.collect::<Result<Vec<_>, _>>()?;
     check_bytes(&call, &checked)?;
     let written = checked.len();
-    let put = |row: rows::CheckedRow| TxnOp::Put { key: row.key, value: row.value, ttl_ms: row.ttl_ms };
+    let put =
+        |row: rows::CheckedRow| TxnOp::Put { key: row.key, value: row.value, ttl_ms: row.ttl_ms };
     let then = checked.into_iter().map(put).collect();
     let one = OneShot { then, idempotency, ..OneShot::default() };
     let at = call.service().txn_once(one, &call.options()).await?.commit_ts;

@@ -66,7 +66,11 @@ pub const OPERATIONS: &[Operation] = &[
                 collected, and its lock.",
         params: &[
             path("key", Holds::Text, "The key, as in `/v1/kv/keys/{key}`."),
-            query("kenc", Holds::Choice(KEY_ENCODINGS), "The key is given in this encoding instead."),
+            query(
+                "kenc",
+                Holds::Choice(KEY_ENCODINGS),
+                "The key is given in this encoding instead.",
+            ),
             query("enc", Holds::Choice(ENCODINGS), "How bytes are shown. Default: auto."),
         ],
         replies: &[Reply {

@@ -56,7 +56,8 @@ async fn run(request: HttpRequest, call: Call, body: Body) -> Answer {
     let conditions = conditions(&call, body.conditions)?;
     let (then, otherwise) = (Steps::read(&call, body.then)?, Steps::read(&call, body.otherwise)?);
     check_size(&call, &conditions, &[&then, &otherwise])?;
-    let one = OneShot { conditions, then: then.ops, otherwise: otherwise.ops, settings, idempotency };
+    let one =
+        OneShot { conditions, then: then.ops, otherwise: otherwise.ops, settings, idempotency };
     let outcome = call.service().txn_once(one, &call.options()).await?;
     let asked = if outcome.succeeded { then.asked } else { otherwise.asked };
     let mut reply = HttpResponse::Ok();

@@ -18,16 +18,11 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use troupe_config::units::duration;
 use troupe_types::Code;
-use troupe_types::txn::session::{
-    SessionPhase, SessionReply, SessionRequest, SessionState, TxnId,
-};
+use troupe_types::txn::session::{SessionPhase, SessionReply, SessionRequest, SessionState, TxnId};
 
 const ID: Param = path("id", Holds::Text, "Id of the transaction.");
-const STATE: &[Reply] = &[Reply {
-    status: 200,
-    about: "How it stands.",
-    content: Content::Json(schema::<SessionOut>),
-}];
+const STATE: &[Reply] =
+    &[Reply { status: 200, about: "How it stands.", content: Content::Json(schema::<SessionOut>) }];
 const GONE: &[Code] = &[Code::TxnNotFound, Code::TxnExpired, Code::TxnRolledBack];
 
 /// Operations.
@@ -105,7 +100,10 @@ pub const OPERATIONS: &[Operation] = &[
         tag: "txn",
         summary: "Steps of a transaction",
         about: "In order; later ones see what earlier ones did. Writes take effect with the commit.",
-        params: &[ID, query("enc", Holds::Choice(ENCODINGS), "How bytes are shown. Default: auto.")],
+        params: &[
+            ID,
+            query("enc", Holds::Choice(ENCODINGS), "How bytes are shown. Default: auto."),
+        ],
         body: BodyKind::Json,
         takes: Content::Json(schema::<OpsBody>),
         replies: &[Reply {

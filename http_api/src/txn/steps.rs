@@ -185,9 +185,7 @@ pub fn conditions(call: &Call, compares: Vec<CompareIn>) -> Result<Vec<TxnCompar
 fn values(call: &Call, value: Option<BareOr<ValueIs>>) -> Result<Vec<Condition>, Problem> {
     let is = match value {
         None => return Ok(Vec::new()),
-        Some(BareOr::Text(text)) => {
-            ValueIs { eq: Some(BytesIn::Text(text)), ..ValueIs::default() }
-        }
+        Some(BareOr::Text(text)) => ValueIs { eq: Some(BytesIn::Text(text)), ..ValueIs::default() },
         Some(BareOr::Number(_)) => {
             let detail = "a value is compared with a string, or with a number by `eq_int`";
             return Err(Problem::bad_parameter("value", detail));
@@ -242,8 +240,7 @@ fn versions(version: Option<BareOr<VersionIs>>) -> Result<Vec<Condition>, Proble
         (Comparison::Gt, is.gt),
         (Comparison::Ge, is.ge),
     ];
-    let condition = |(how, ts): (_, Option<DecimalIn>)| {
-        ts.map(|ts| Condition::Version(how, Timestamp(ts.0)))
-    };
+    let condition =
+        |(how, ts): (_, Option<DecimalIn>)| ts.map(|ts| Condition::Version(how, Timestamp(ts.0)));
     Ok(all.into_iter().filter_map(condition).collect())
 }

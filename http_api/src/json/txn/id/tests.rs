@@ -26,9 +26,23 @@ fn an_id_is_short_and_readable() {
 #[test]
 fn other_forms_are_refused() {
     let wrong = [
-        "", "tx_", "tx_1-2", "tx_1-2-3-4", "2-2-3", "TX_1-2-3", "tx_01-2-3", "tx_1-02-3",
-        "tx_1-2-03", "tx_1-2-Z", "tx_+1-2-3", "tx_1-2-+3", "tx_1-2-", "tx_1-2-3 ", "tx_1--3",
-        "tx_1-2-zzzzzzzzzzzzzz", "tx_1-99999999999999999999-3",
+        "",
+        "tx_",
+        "tx_1-2",
+        "tx_1-2-3-4",
+        "2-2-3",
+        "TX_1-2-3",
+        "tx_01-2-3",
+        "tx_1-02-3",
+        "tx_1-2-03",
+        "tx_1-2-Z",
+        "tx_+1-2-3",
+        "tx_1-2-+3",
+        "tx_1-2-",
+        "tx_1-2-3 ",
+        "tx_1--3",
+        "tx_1-2-zzzzzzzzzzzzzz",
+        "tx_1-99999999999999999999-3",
     ];
     for text in wrong {
         assert_eq!(parse(text).unwrap_err().code, Code::BadParameter, "{text}");

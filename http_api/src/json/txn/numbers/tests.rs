@@ -17,8 +17,19 @@ fn both_forms_are_the_same_number() {
 #[test]
 fn nothing_is_rounded_or_guessed() {
     let wrong = [
-        "-1", "1.0", "1e3", "18446744073709551616", "\"\"", "\"+1\"", "\" 1\"", "\"0x1\"", "\"1.0\"",
-        "true", "null", "[]", "\"18446744073709551616\"",
+        "-1",
+        "1.0",
+        "1e3",
+        "18446744073709551616",
+        "\"\"",
+        "\"+1\"",
+        "\" 1\"",
+        "\"0x1\"",
+        "\"1.0\"",
+        "true",
+        "null",
+        "[]",
+        "\"18446744073709551616\"",
     ];
     for text in wrong {
         assert!(serde_json::from_str::<DecimalIn>(text).is_err(), "{text}");
