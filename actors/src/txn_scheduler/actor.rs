@@ -75,8 +75,12 @@ pub struct SchedulerParts {
 #[must_use]
 pub fn start(parts: SchedulerParts, parent: ActorId) -> SchedulerHandle {
     let slot = MailboxSlot::empty();
-    let handle =
-        SchedulerHandle { submit: port(&slot), lead_changed: port(&slot), lock_waits: port(&slot) };
+    let handle = SchedulerHandle {
+        submit: port(&slot),
+        lead_changed: port(&slot),
+        lock_waits: port(&slot),
+        executed: port(&slot),
+    };
     let env = parts.env.clone();
     let executor = Arc::new(Executor {
         store: parts.store,
@@ -88,7 +92,7 @@ pub fn start(parts: SchedulerParts, parent: ActorId) -> SchedulerHandle {
         disk_full: parts.disk_full.clone(),
         safe_point: parts.safe_point.clone(),
         execute: parts.execute,
-        executed: port(&slot),
+        executed: handle.executed.clone(),
     });
     // It runs as long as its Store: nobody stops it alone.
     let _ = supervise(&env, parent, Spec { parts, executor, slot });

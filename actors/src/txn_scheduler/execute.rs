@@ -238,11 +238,11 @@ impl Executor {
 
     fn publish_provisional(&self, command: &TxnCommand) -> Publication {
         let mut keys = Vec::new();
-        if let TxnCommand::Prewrite(prewrite) = command {
-            if chooses_commit_ts(command) {
-                keys = prewrite.mutations.iter().map(|mutation| mutation.key.clone()).collect();
-                self.concurrency.publish(provisional(prewrite));
-            }
+        if let TxnCommand::Prewrite(prewrite) = command
+            && chooses_commit_ts(command)
+        {
+            keys = prewrite.mutations.iter().map(|mutation| mutation.key.clone()).collect();
+            self.concurrency.publish(provisional(prewrite));
         }
         Publication { concurrency: self.concurrency.clone(), keys }
     }

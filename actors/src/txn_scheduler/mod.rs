@@ -62,6 +62,8 @@ pub struct SchedulerHandle {
     pub lead_changed: Port<LeadChanged>,
     /// Lists who waits.
     pub lock_waits: Port<LockWaitsQuery>,
+    /// Takes reports of executions.
+    executed: Port<CommandExecuted>,
 }
 
 #[cfg(test)]

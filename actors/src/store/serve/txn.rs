@@ -151,6 +151,15 @@ impl StoreHandle {
         deadline: Moment,
     ) -> RegionResult {
         let handle = self.peer(target)?;
+        if let Some(delegate) = handle.view.delegate() {
+            let shape = &delegate.region;
+            if shape.epoch.version != target.epoch.version {
+                return Err(RegionError::EpochNotMatch { current: Box::new(shape.clone()) });
+            }
+            if ranges.iter().any(|range| !shape.range.covers(range)) {
+                return Err(RegionError::KeyNotInRegion { region: target.region });
+            }
+        }
         self.concurrency.note_read(&view);
         let blocking =
             ranges.iter().find_map(|range| self.concurrency.first_blocking(range, false, &view));

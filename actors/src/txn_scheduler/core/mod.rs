@@ -257,10 +257,9 @@ impl<W> SchedulerCore<W> {
         for key in &released {
             self.wake_oldest(key, out);
         }
-        if let Some(key) = entry.woken_on {
-            if !locked.contains(&key) && !released.contains(&key) {
-                self.wake_oldest(&key, out);
-            }
+        let is_free = |key: &Key| !locked.contains(key) && !released.contains(key);
+        if let Some(key) = entry.woken_on.filter(is_free) {
+            self.wake_oldest(&key, out);
         }
     }
 

@@ -30,7 +30,6 @@ pub fn patience(command: &TxnCommand) -> Option<Duration> {
 }
 
 /// The refusal of a command that does not wait, or has waited long enough.
-#[must_use]
 pub fn locked(lock: Box<LockInfo>) -> RegionResult {
     Ok(RegionReply::Txn(Box::new(Err(TxnError::Locked(lock)))))
 }

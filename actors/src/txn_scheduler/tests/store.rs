@@ -2,6 +2,7 @@
 //! with a small model in place of the real commands.
 use super::*;
 use crate::cell::tests::{run, until};
+use crate::cell::{Message, Port};
 use crate::deadlock::DetectorClient;
 use crate::env::{Env, FaultPoint, Faults, Job, Spawner, Worker};
 use crate::node::{PdCaller, RegionService, SharedDirectory};
@@ -13,7 +14,7 @@ use crate::store::recovery::create_replicas;
 use crate::store::{self, Found, StoreDisks, StoreHandle, StoreOptions, StoreSetup};
 use crate::supervision::Policy;
 use crate::transport::{OutgoingSnapshot, Transport, TransportError};
-use crate::txn_scheduler::SchedulerParts;
+use crate::txn_scheduler::{CommandExecuted, Report, SchedulerParts};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use std::future::Future;
@@ -339,8 +340,8 @@ impl World {
             transport: outside.clone(),
             directory: directory.clone(),
             pd: outside.clone(),
-            generate_snapshot: crate::cell::Port::from_fn(|_, _| Ok(())),
-            send_snapshot: crate::cell::Port::from_fn(|_, _| Ok(())),
+            generate_snapshot: nowhere(),
+            send_snapshot: nowhere(),
             snapshot_folder: folder.path().join("snap"),
             found: Found { replicas: vec![SYSTEM_REGION, REGION], quarantined: Vec::new() },
             options: store_options(),
@@ -425,6 +426,12 @@ impl World {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// A single replica needs no snapshots.
+#[allow(clippy::result_large_err, reason = "what a port's refusal is")]
+fn nowhere<M: Message>() -> Port<M> {
+    Port::from_fn(|_, _| Ok(()))
 }
 
 fn node() -> NodeInfo {
@@ -656,5 +663,43 @@ fn nothing_new_begins_below_the_safe_point() {
         assert!(world.txn(prewrite(&["a"], 100, false)).await.starts_with("Prewritten"));
         // What has begun may end.
         assert_eq!(world.txn(commit(&["b"], 50)).await, "Done");
+    });
+}
+
+/// The scheduler crashes: what it held is unknown, what is under way goes on, and the next life begins
+/// behind that.
+#[test]
+fn a_scheduler_that_crashes_begins_anew_when_all_has_landed() {
+    run(|env| async {
+        let world = World::start(env).await;
+        world.inline.holds_log.store(true, Ordering::SeqCst);
+        let under_way = world.begin(prewrite(&["a"], 10, false));
+        until("it is in the log's queue", || !world.inline.held.lock().unwrap().is_empty()).await;
+        let queued = world.begin(prewrite(&["a"], 20, false));
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        // A command that it has never heard of.
+        world.store.scheduler.executed.cast(CommandExecuted { id: 1, report: Report::NoEffect });
+        assert!(queued.await.unwrap().contains("unknown"));
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let meanwhile = world.txn(prewrite(&["a"], 30, false)).await;
+        assert!(meanwhile.contains("not ready"), "{meanwhile}");
+        world.inline.release_log();
+        assert!(under_way.await.unwrap().starts_with("Prewritten"));
+        let mut after = world.txn(prewrite(&["a"], 30, false)).await;
+        while after.contains("not ready") {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            after = world.txn(prewrite(&["a"], 30, false)).await;
+        }
+        assert!(after.starts_with("Blocked"), "{after}");
+    });
+}
+
+#[test]
+fn a_command_that_panics_fails_alone() {
+    run(|env| async {
+        let world = World::start(env).await;
+        let unknown = TxnCommand::Rollback { keys: keys(&["a"]), start_ts: Timestamp(10) };
+        assert_eq!(world.txn(unknown).await, "cannot decode: rollback panicked");
+        assert!(world.txn(prewrite(&["a"], 10, false)).await.starts_with("Prewritten"));
     });
 }
