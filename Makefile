@@ -26,7 +26,7 @@ SIM_TEST := a_cluster_keeps_its_promises_under_random_faults
 BUILD := cargo build --locked --workspace --bin troupe
 
 .PHONY: help setup run test check fmt fmt-check lint unit mutants scenarios scenario sim sim-one \
-	bench bench-quick crash golden-update doctor deny
+	bench bench-txn bench-quick crash golden-update doctor deny
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,6 +82,15 @@ bench: ## measure beside etcd (half an hour; needs etcd-server), and write docs/
 	mkdir -p "$(BENCH_DIR)"
 	$(BENCH) --rate 4000 $(ARGS)
 	"$(TROUPE)" bench report "$(BENCH_DIR)/bench.json" --out docs/benchmarks
+
+# What the bar for transactions is about, and how commit protocols compare.
+TXN_LOADS := transfer,transfer-if,one-phase,near-two-phase,async,two-phase,kv-put,kv-get
+
+bench-txn: ## measure transactions beside etcd (a quarter of an hour), and write docs/benchmarks/transactions/
+	$(BUILD)
+	mkdir -p "$(BENCH_DIR)"
+	$(BENCH) --workloads $(TXN_LOADS) --clients 1,64 --value-bytes 256 $(ARGS)
+	"$(TROUPE)" bench report "$(BENCH_DIR)/bench.json" --out docs/benchmarks/transactions
 
 bench-quick: ## a minute of it, only printed (ARGS="--targets troupe" needs no etcd)
 	$(BUILD)

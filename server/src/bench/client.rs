@@ -1,7 +1,10 @@
 //! One client of a measurement: a connection of either kind, and the operations on it.
+mod transfer;
+
 use super::data::{Random, Values};
-use super::etcd::{self, KvClient, PutRequest, RangeRequest, Request, RequestOp, TxnRequest};
+use super::etcd::{self, KvClient, PutRequest, RangeRequest, TxnRequest};
 use super::http::HttpConnection;
+use super::options::Space;
 use super::routes::Routes;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -11,7 +14,6 @@ use std::io;
 use std::sync::Arc;
 use tonic::transport::Channel;
 
-const KEY_PATH: &[u8] = b"/v1/raw/keys/";
 const RAW: &[u8] = b"?raw";
 
 /// What a server speaks.
@@ -73,8 +75,24 @@ pub struct Server {
     connection: Option<HttpConnection>,
 }
 
-/// A key and its number.
-pub type Key<'a> = (u32, &'a Bytes);
+/// A key.
+#[derive(Clone, Copy, Debug)]
+pub struct Key<'a> {
+    /// Where its value is.
+    pub space: Space,
+    /// Its number among the keys of that space.
+    pub number: u32,
+    /// Itself.
+    pub bytes: &'a Bytes,
+}
+
+/// What the paths of a space begin with.
+const fn base(space: Space) -> &'static [u8] {
+    match space {
+        Space::Raw => b"/v1/raw/",
+        Space::Kv | Space::Accounts => b"/v1/kv/",
+    }
+}
 
 /// Connections that several clients may share.
 #[derive(Debug, Default)]
@@ -137,13 +155,13 @@ impl Client {
             Self::Grpc(client) => {
                 let mut value = Vec::with_capacity(values.length());
                 values.append(write, random, &mut value);
-                let request = PutRequest { key: key.1.clone(), value: value.into() };
+                let request = PutRequest { key: key.bytes.clone(), value: value.into() };
                 client.put(request).await?;
                 Ok(())
             }
             Self::Http { servers, routes } => {
-                let server = chosen(servers, routes, key.0);
-                let path: &[&[u8]] = &[KEY_PATH, key.1];
+                let server = chosen(servers, routes, key);
+                let path: &[&[u8]] = &[base(key.space), b"keys/", key.bytes];
                 let length = values.length();
                 let body = |out: &mut Vec<u8>| values.append(write, random, out);
                 server.send(b"PUT ", path, (length, body)).await
@@ -158,13 +176,13 @@ impl Client {
     pub async fn get(&mut self, key: Key<'_>) -> Result<Option<Bytes>, ClientError> {
         match self {
             Self::Grpc(client) => {
-                let answer = client.range(RangeRequest { key: key.1.clone() }).await?;
+                let answer = client.range(RangeRequest { key: key.bytes.clone() }).await?;
                 Ok(answer.into_inner().kvs.into_iter().next().map(|pair| pair.value))
             }
             Self::Http { servers, routes } => {
-                let server = chosen(servers, routes, key.0);
+                let server = chosen(servers, routes, key);
                 let mut open = server.take().await?;
-                let status = open.get(&[KEY_PATH, key.1, RAW]).await?;
+                let status = open.get(&[base(key.space), b"keys/", key.bytes, RAW]).await?;
                 let answer = match status {
                     404 => Ok(None),
                     _ => {
@@ -177,25 +195,25 @@ impl Client {
         }
     }
 
-    /// Writes several pairs with one request.
+    /// Writes several pairs of a space with one request.
     ///
     /// # Errors
     /// The server did not acknowledge all.
-    pub async fn put_all(&mut self, pairs: &[(Bytes, Vec<u8>)]) -> Result<(), ClientError> {
+    pub async fn put_all(
+        &mut self,
+        space: Space,
+        pairs: &[(Bytes, Vec<u8>)],
+    ) -> Result<(), ClientError> {
         match self {
             Self::Grpc(client) => {
-                let put = |(key, value): &(Bytes, Vec<u8>)| RequestOp {
-                    request: Some(Request::RequestPut(PutRequest {
-                        key: key.clone(),
-                        value: value.clone().into(),
-                    })),
-                };
-                client.txn(TxnRequest { success: pairs.iter().map(put).collect() }).await?;
+                let put = |(key, value): &(Bytes, Vec<u8>)| etcd::put(key, value.clone());
+                let success = pairs.iter().map(put).collect();
+                client.txn(TxnRequest { success, ..TxnRequest::default() }).await?;
                 Ok(())
             }
             Self::Http { servers, .. } => {
                 let body = items(pairs);
-                let path: &[&[u8]] = &[b"/v1/raw/put"];
+                let path: &[&[u8]] = &[base(space), b"put"];
                 let append = |out: &mut Vec<u8>| out.extend_from_slice(&body);
                 servers[0].send(b"POST ", path, (body.len(), append)).await
             }
@@ -203,8 +221,12 @@ impl Client {
     }
 }
 
-fn chosen<'a>(servers: &'a mut [Server], routes: &Option<Arc<Routes>>, key: u32) -> &'a mut Server {
-    let number = routes.as_ref().map_or(0, |routes| routes.server(key));
+fn chosen<'a>(
+    servers: &'a mut [Server],
+    routes: &Option<Arc<Routes>>,
+    key: Key<'_>,
+) -> &'a mut Server {
+    let number = routes.as_ref().map_or(0, |routes| routes.server(key.space, key.number));
     &mut servers[number]
 }
 
@@ -241,7 +263,7 @@ fn accepted(status: u16, connection: &HttpConnection) -> Result<(), ClientError>
     Err(ClientError::Status { status, body })
 }
 
-/// The body of `POST /v1/raw/put`.
+/// The body of `POST /v1/raw/put` and `POST /v1/kv/put`.
 fn items(pairs: &[(Bytes, Vec<u8>)]) -> Vec<u8> {
     let items: Vec<_> = pairs
         .iter()

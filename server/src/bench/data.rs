@@ -49,9 +49,20 @@ impl Keys {
     /// `count` different keys of 16 characters behind `prefix`.
     #[must_use]
     pub fn new(prefix: &str, count: u32) -> Self {
+        Self::numbered(prefix, 0, count)
+    }
+
+    /// `count` keys like those, and none of those.
+    #[must_use]
+    pub fn others(prefix: &str, count: u32) -> Self {
+        Self::numbered(prefix, 1 << 32, count)
+    }
+
+    fn numbered(prefix: &str, first: u64, count: u32) -> Self {
         let key = |index: u32| {
             let mut key = prefix.as_bytes().to_vec();
-            let (first, second) = (mix(u64::from(index)), mix(!u64::from(index)));
+            let index = first + u64::from(index);
+            let (first, second) = (mix(index), mix(!index));
             let bits = (u128::from(first) << 64) | u128::from(second);
             key.extend((0..KEY_BYTES).map(|i| ALPHABET[(bits >> (122 - 6 * i)) as usize & 63]));
             Bytes::from(key)

@@ -9,9 +9,10 @@ mod window;
 pub use arrivals::Arrivals;
 pub use window::{Phase, Window};
 
+use super::accounts::Accounts;
+use super::books::Books;
 use super::client::{Channels, Client, ClientError, Protocol};
 use super::data::{Keys, Random, Values};
-use super::ledger::Ledger;
 use super::options::CellPlan;
 use super::recorder::Recorder;
 use super::routes::Routes;
@@ -32,8 +33,10 @@ const GRACE: Duration = Duration::from_secs(10);
 /// What clients write and read, the same for all measurements of a cluster.
 #[derive(Debug)]
 pub struct Data {
-    /// All keys.
+    /// All keys of values.
     pub keys: Keys,
+    /// All accounts; as many.
+    pub accounts: Accounts,
     /// What values are made of.
     pub values: Values,
     /// Number of the next write.
@@ -80,7 +83,7 @@ pub struct Load {
     /// Of an open loop.
     pub arrivals: Option<Arc<Arrivals>>,
     stop: watch::Sender<bool>,
-    threads: Vec<JoinHandle<(Recorder, Ledger)>>,
+    threads: Vec<JoinHandle<(Recorder, Books)>>,
 }
 
 /// What each thread gets.
@@ -141,7 +144,7 @@ impl Load {
     ///
     /// # Errors
     /// A thread panicked.
-    pub async fn stop(mut self) -> Result<(Recorder, Ledger), CliError> {
+    pub async fn stop(mut self) -> Result<(Recorder, Books), CliError> {
         self.end();
         let threads = std::mem::take(&mut self.threads);
         let joined = tokio::task::spawn_blocking(move || {
@@ -150,12 +153,12 @@ impl Load {
         let panicked = || CliError::Failed("a thread of the load generator panicked".to_owned());
         let parts = joined.await.map_err(|_| panicked())?.map_err(|_| panicked())?;
         let mut parts = parts.into_iter();
-        let (mut recorder, mut ledger) = parts.next().ok_or_else(panicked)?;
+        let (mut recorder, mut books) = parts.next().ok_or_else(panicked)?;
         for (more, written) in parts {
             recorder.merge(&more);
-            ledger.merge(written);
+            books.merge(written);
         }
-        Ok((recorder, ledger))
+        Ok((recorder, books))
     }
 
     fn end(&self) {
@@ -180,10 +183,10 @@ fn cannot_connect(why: &str) -> CliError {
 
 type Connected = oneshot::Sender<Result<(), ClientError>>;
 
-fn run_thread(share: Share, tell: Connected) -> (Recorder, Ledger) {
+fn run_thread(share: Share, tell: Connected) -> (Recorder, Books) {
     let measured = Rc::new(RefCell::new(Measured {
         recorder: Recorder::default(),
-        ledger: Ledger::new(share.data.keys.count()),
+        books: Books::new(share.data.keys.count()),
     }));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
@@ -191,14 +194,14 @@ fn run_thread(share: Share, tell: Connected) -> (Recorder, Ledger) {
         Err(source) => drop(tell.send(Err(ClientError::Connection(source)))),
     }
     let measured = measured.take();
-    (measured.recorder, measured.ledger)
+    (measured.recorder, measured.books)
 }
 
 /// What the clients of a thread measured.
 #[derive(Default)]
 struct Measured {
     recorder: Recorder,
-    ledger: Ledger,
+    books: Books,
 }
 
 async fn run(share: Share, tell: Connected, measured: Rc<RefCell<Measured>>) {

@@ -1,20 +1,21 @@
 //! A whole run: for each length of values and each repetition, each target in turn on a fresh
 //! cluster, all measurements one after the other.
+use super::accounts::{Accounts, Pairing};
+use super::books::Books;
 use super::data::{Keys, Values};
 use super::fill;
-use super::ledger::Ledger;
 use super::load::{Aim, Data};
 use super::machine::{self, Machine};
 use super::measure::measure;
-use super::options::{CellPlan, Options, Route, TargetName, Workload};
+use super::options::{CellPlan, Options, Route, Space, TargetName, Workload};
 use super::progress::Steps;
 use super::result::{Repetition, RunResult, SCHEMA};
-use super::routes;
+use super::routes::{self, Regions, Routes};
 use super::target::{Servers, Start};
 use crate::cli::BenchRunArgs;
 use crate::clock::{now, unix_seconds};
 use crate::error::CliError;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -52,7 +53,7 @@ impl Run<'_> {
             for number in 1..=self.options.repetitions {
                 for &target in &self.options.targets {
                     let which = (target, number, value_bytes);
-                    let cells = self.options.cells.clone();
+                    let cells = self.cells(target);
                     let (measured, version) = self.repetition(which, &cells, &mut steps).await?;
                     result.versions.insert(target.as_str().to_owned(), version);
                     result.repetitions.push(measured);
@@ -73,9 +74,16 @@ impl Run<'_> {
     }
 
     fn count(&self) -> usize {
-        let Options { value_bytes, targets, cells, repetitions, .. } = &self.options;
-        let measured = value_bytes.len() * targets.len() * cells.len() * *repetitions as usize;
+        let Options { value_bytes, targets, repetitions, .. } = &self.options;
+        let cells: usize = targets.iter().map(|&target| self.cells(target).len()).sum();
+        let measured = value_bytes.len() * cells * *repetitions as usize;
         measured + self.ceilings().len() * ceiling_cells().len()
+    }
+
+    /// Those that `target` can do.
+    fn cells(&self, target: TargetName) -> Vec<CellPlan> {
+        let cells = self.options.cells.iter();
+        cells.filter(|plan| plan.workload.is_for(target)).copied().collect()
     }
 
     fn empty(&self) -> RunResult {
@@ -140,37 +148,69 @@ impl Run<'_> {
         done: &mut Repetition,
         (cells, steps): (&[CellPlan], &mut Steps),
     ) -> Result<(), CliError> {
-        let data = self.data(servers.name, done.value_bytes);
-        let aim = self.aim(servers, &data).await?;
-        let mut ledger = Ledger::new(data.keys.count());
+        let regions = self.regions(servers, cells).await?;
+        let data = self.data(servers.name, (done.value_bytes, regions.as_ref()));
+        lie_as_wanted(&data.accounts, cells)?;
+        let aim = self.aim(servers, (&data, regions.as_ref())).await?;
+        let mut books = Books::new(data.keys.count());
         let echo = matches!(servers.name, TargetName::EchoHttp | TargetName::EchoGrpc);
         let name = format!("{} {}, {} B", servers.name.as_str(), done.number, done.value_bytes);
-        if !echo {
+        let spaces: BTreeSet<Space> = cells.iter().map(|plan| plan.workload.space()).collect();
+        for &space in spaces.iter().filter(|_| !echo) {
             steps.say(&format!("{name}: writing {} keys", data.keys.count()));
-            fill::preload(&aim, &data, &mut ledger).await?;
+            fill::preload(&aim, (&data, space), &mut books).await?;
         }
         for &plan in cells {
             steps.say(&format!("{name}: {}", describe(plan)));
             let plans = (&self.options, plan);
-            let cell = measure(servers, &aim, plans, (&data, &mut ledger)).await?;
+            let cell = measure(servers, &aim, plans, (&data, &mut books)).await?;
             steps.done(&format!("{name}: {}: {:.0}/s", describe(plan), cell.ops_per_second));
             done.cells.push(cell);
         }
-        if !echo && self.args.verify > 0 {
+        for &space in spaces.iter().filter(|_| !echo && self.args.verify > 0) {
             steps.say(&format!("{name}: reading back"));
             let count = self.args.verify.min(data.keys.count());
-            (done.verified, done.wrong) = fill::verify(&aim, &data, (&ledger, count)).await?;
+            let books = (&mut books, count);
+            let (verified, wrong) = fill::verify(&aim, (&data, space), books).await?;
+            (done.verified, done.wrong) = (done.verified + verified, done.wrong + wrong);
         }
         Ok(())
     }
 
-    async fn aim(&self, servers: &Servers, data: &Data) -> Result<Aim, CliError> {
+    /// Asked only if somebody wants to know.
+    async fn regions(
+        &self,
+        servers: &Servers,
+        cells: &[CellPlan],
+    ) -> Result<Option<Regions>, CliError> {
+        let tells_apart = |plan: &CellPlan| {
+            plan.workload.transfers().is_some_and(|kind| kind.pairing != Pairing::Any)
+        };
+        let wanted = self.args.route == Route::Leader || cells.iter().any(tells_apart);
+        match servers.name {
+            TargetName::Troupe | TargetName::Running if wanted => {
+                routes::of_troupe(servers).await.map(Some)
+            }
+            TargetName::Troupe
+            | TargetName::Running
+            | TargetName::Etcd
+            | TargetName::EchoHttp
+            | TargetName::EchoGrpc => Ok(None),
+        }
+    }
+
+    async fn aim(
+        &self,
+        servers: &Servers,
+        (data, regions): (&Data, Option<&Regions>),
+    ) -> Result<Aim, CliError> {
         let (mut addresses, mut routes) = (servers.addresses.clone(), None);
         match (self.args.route, servers.name) {
             (Route::Any, _) | (_, TargetName::EchoHttp | TargetName::EchoGrpc) => {}
             (Route::Leader, TargetName::Etcd) => addresses = vec![routes::of_etcd(servers).await?],
             (Route::Leader, TargetName::Troupe | TargetName::Running) => {
-                routes = Some(Arc::new(routes::of_troupe(servers, &data.keys).await?));
+                let of = |regions| Routes::new(regions, &data.keys, data.accounts.keys());
+                routes = regions.map(|regions| Arc::new(of(regions)));
             }
         }
         Ok(Aim {
@@ -183,15 +223,36 @@ impl Run<'_> {
         })
     }
 
-    fn data(&self, target: TargetName, value_bytes: usize) -> Arc<Data> {
+    fn data(
+        &self,
+        target: TargetName,
+        (value_bytes, regions): (usize, Option<&Regions>),
+    ) -> Arc<Data> {
         let prefix = if target == TargetName::Running { PREFIX } else { "" };
+        let accounts = Keys::others(prefix, self.options.keys);
+        let regions = regions.map(|regions| regions.of(Space::Accounts, &accounts));
         Arc::new(Data {
             keys: Keys::new(prefix, self.options.keys),
+            accounts: Accounts::new(accounts, regions.unwrap_or_default()),
             values: Values::new(self.args.seed, value_bytes),
             next_write: AtomicU64::new(1),
             origin: now(),
         })
     }
+}
+
+/// Transfers need accounts that lie so.
+fn lie_as_wanted(accounts: &Accounts, cells: &[CellPlan]) -> Result<(), CliError> {
+    for plan in cells {
+        if plan.workload.transfers().is_some_and(|kind| !accounts.have(kind.pairing)) {
+            let workload = plan.workload.as_str();
+            let advice = "choose more --keys or --regions";
+            return Err(CliError::Usage(format!(
+                "no two accounts lie as `{workload}` wants: {advice}"
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn ceiling_cells() -> [CellPlan; 2] {

@@ -1,5 +1,5 @@
 //! One measurement: a load, the window that counts, and what the servers used in it.
-use super::ledger::Ledger;
+use super::books::Books;
 use super::load::{Aim, Data, Load};
 use super::options::{CellPlan, Options};
 use super::process::Usage;
@@ -24,7 +24,7 @@ struct Seen {
     unanswered: u64,
 }
 
-/// Measures, and adds what was written to `ledger`.
+/// Measures, and adds what was written to `books`.
 ///
 /// # Errors
 /// The servers cannot be reached, or ended.
@@ -32,13 +32,13 @@ pub async fn measure(
     servers: &Servers,
     aim: &Aim,
     (options, plan): (&Options, CellPlan),
-    (data, ledger): (&Arc<Data>, &mut Ledger),
+    (data, books): (&Arc<Data>, &mut Books),
 ) -> Result<Cell, CliError> {
     let load = Load::start(aim, plan, data).await?;
     tokio::time::sleep(options.warm_up).await;
     let seen = window(servers, &load, (options.duration, data)).await?;
     let (recorder, written) = load.stop().await?;
-    ledger.merge(written);
+    books.merge(written);
     Ok(cell(plan, &recorder, &seen))
 }
 

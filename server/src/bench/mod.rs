@@ -5,13 +5,13 @@
 //!    │ ──── fill ───── writes all keys before, reads some back after
 //!    └ ──── measure ── warm-up, window, what the servers used in it (process)
 //!              └ load/ ── threads, clients (client: http | etcd), open loop (schedule)
-//!                            └ recorder, ledger: latencies; which writes may be a key's last
+//!                            └ recorder, books: latencies; which writes may be a key's last
 //! ```
 //!
 //! | file | subject |
 //! |---|---|
 //! | `options.rs` | what a run measures, in which order |
-//! | `data.rs`, `ledger.rs`, `recorder.rs`, `schedule.rs` | pure parts |
+//! | `data.rs`, `ledger.rs`, `accounts.rs`, `books.rs`, `recorder.rs`, `schedule.rs` | pure parts |
 //! | `machine.rs`, `result.rs` | what is written down, and about which machine |
 //! | `routes.rs` | which server leads which keys |
 //! | `table.rs`, `progress.rs` | for people |
@@ -20,6 +20,8 @@
 //!
 //! The load generator, the servers and the echo are processes of their own. How to read the figures:
 //! `docs/benchmarks/README.md`.
+mod accounts;
+mod books;
 mod client;
 mod compare;
 mod data;

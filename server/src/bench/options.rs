@@ -1,4 +1,5 @@
 //! What a run measures, and in which order.
+use super::accounts::Pairing;
 use crate::cli::BenchRunArgs;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -57,6 +58,44 @@ pub enum Workload {
     Get,
     /// Each of these half of the time, at random
     Mixed,
+    /// Overwrite random keys of the transactional space
+    KvPut,
+    /// Read random keys of the transactional space, linearizably
+    KvGet,
+    /// Move an amount between two random accounts, as one transaction
+    Transfer,
+    /// The same, on the condition that the first account has the amount
+    TransferIf,
+    /// Transfers within a Region, which commit in one phase (Troupe)
+    OnePhase,
+    /// The same ones, told to commit in two phases (Troupe)
+    NearTwoPhase,
+    /// Transfers between two Regions, which commit asynchronously (Troupe)
+    Async,
+    /// The same ones, told to commit in two phases (Troupe)
+    TwoPhase,
+}
+
+/// What a workload reads and writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Space {
+    /// Values of the raw space; at etcd, its only one.
+    Raw,
+    /// Values of the transactional space.
+    Kv,
+    /// Balances of accounts, in the transactional space.
+    Accounts,
+}
+
+/// Transfers that a workload makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransferKind {
+    /// Between which accounts.
+    pub pairing: Pairing,
+    /// On the condition that the amount is there?
+    pub conditional: bool,
+    /// Commit in two phases, even where less would do?
+    pub two_phase: bool,
 }
 
 impl Workload {
@@ -67,6 +106,57 @@ impl Workload {
             Self::Put => "put",
             Self::Get => "get",
             Self::Mixed => "mixed",
+            Self::KvPut => "kv-put",
+            Self::KvGet => "kv-get",
+            Self::Transfer => "transfer",
+            Self::TransferIf => "transfer-if",
+            Self::OnePhase => "one-phase",
+            Self::NearTwoPhase => "near-two-phase",
+            Self::Async => "async",
+            Self::TwoPhase => "two-phase",
+        }
+    }
+
+    /// What it reads and writes.
+    #[must_use]
+    pub fn space(self) -> Space {
+        match self {
+            Self::Put | Self::Get | Self::Mixed => Space::Raw,
+            Self::KvPut | Self::KvGet => Space::Kv,
+            Self::Transfer
+            | Self::TransferIf
+            | Self::OnePhase
+            | Self::NearTwoPhase
+            | Self::Async
+            | Self::TwoPhase => Space::Accounts,
+        }
+    }
+
+    /// The transfers that it makes, if these are what it makes.
+    #[must_use]
+    pub fn transfers(self) -> Option<TransferKind> {
+        let kind = |pairing, two_phase| {
+            Some(TransferKind { pairing, conditional: self == Self::TransferIf, two_phase })
+        };
+        match self {
+            Self::Put | Self::Get | Self::Mixed | Self::KvPut | Self::KvGet => None,
+            Self::Transfer | Self::TransferIf => kind(Pairing::Any, false),
+            Self::OnePhase => kind(Pairing::OneRegion, false),
+            Self::NearTwoPhase => kind(Pairing::OneRegion, true),
+            Self::Async => kind(Pairing::TwoRegions, false),
+            Self::TwoPhase => kind(Pairing::TwoRegions, true),
+        }
+    }
+
+    /// Can `target` do it? What tells Regions or spaces apart is only for Troupe.
+    #[must_use]
+    pub fn is_for(self, target: TargetName) -> bool {
+        match target {
+            TargetName::Troupe | TargetName::Running => true,
+            TargetName::Etcd | TargetName::EchoHttp | TargetName::EchoGrpc => {
+                let whole = self.transfers().is_some_and(|kind| kind.pairing == Pairing::Any);
+                whole || self.space() == Space::Raw
+            }
         }
     }
 }

@@ -1,13 +1,14 @@
-//! Which server leads which keys, for clients that go straight there.
+//! Regions and who leads them: for clients that go straight there, and for transfers that stay in a
+//! Region or do not.
 use super::data::Keys;
-use super::options::TargetName;
+use super::options::{Space, TargetName};
 use super::target::{Servers, counter};
 use crate::error::CliError;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use troupe_types::key::raw_key;
+use troupe_types::key::{raw_key, txn_key};
 
 /// Regions of a page of the list.
 const PAGE: u32 = 1000;
@@ -15,25 +16,59 @@ const PAGE: u32 = 1000;
 const TRIES: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// For each key, the number of the server that leads it.
+/// The first key of each Region and the server that leads it, in the order of keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Routes(Vec<u16>);
+pub struct Regions(Vec<(Vec<u8>, u16)>);
 
-impl Routes {
-    /// The server for a key.
+impl Regions {
+    /// The number of the Region of each key, from 0.
     #[must_use]
-    pub fn server(&self, key: u32) -> usize {
-        usize::from(self.0[key as usize])
+    pub fn of(&self, space: Space, keys: &Keys) -> Vec<u32> {
+        let region = |number| {
+            let stored = match space {
+                Space::Raw => raw_key(0, keys.get(number)),
+                Space::Kv | Space::Accounts => txn_key(0, keys.get(number)),
+            };
+            let behind = self.0.partition_point(|(start, _)| start[..] <= stored[..]);
+            u32::try_from(behind.saturating_sub(1)).expect("invariant: a list of Regions is short")
+        };
+        (0..keys.count()).map(region).collect()
     }
 
-    /// `starts` has the first key of each Region and its server, in the order of keys.
-    fn new(keys: &Keys, starts: &[(Vec<u8>, u16)]) -> Self {
-        let server = |number| {
-            let stored = raw_key(0, keys.get(number));
-            let behind = starts.partition_point(|(start, _)| start[..] <= stored[..]);
-            starts.get(behind.saturating_sub(1)).map_or(0, |(_, server)| *server)
+    fn servers(&self, space: Space, keys: &Keys) -> Vec<u16> {
+        let server = |region: u32| self.0.get(region as usize).map_or(0, |(_, server)| *server);
+        self.of(space, keys).into_iter().map(server).collect()
+    }
+}
+
+/// For each key, the number of the server that leads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Routes {
+    raw: Vec<u16>,
+    kv: Vec<u16>,
+    accounts: Vec<u16>,
+}
+
+impl Routes {
+    /// Where keys and accounts lead to.
+    #[must_use]
+    pub fn new(regions: &Regions, keys: &Keys, accounts: &Keys) -> Self {
+        Self {
+            raw: regions.servers(Space::Raw, keys),
+            kv: regions.servers(Space::Kv, keys),
+            accounts: regions.servers(Space::Accounts, accounts),
+        }
+    }
+
+    /// The server for a key.
+    #[must_use]
+    pub fn server(&self, space: Space, key: u32) -> usize {
+        let servers = match space {
+            Space::Raw => &self.raw,
+            Space::Kv => &self.kv,
+            Space::Accounts => &self.accounts,
         };
-        Self((0..keys.count()).map(server).collect())
+        usize::from(servers[key as usize])
     }
 }
 
@@ -86,16 +121,16 @@ struct Node {
     http: String,
 }
 
-/// Which of Troupe's `servers` lead which keys.
+/// Regions of Troupe's `servers`.
 ///
 /// # Errors
 /// Placement does not answer, or some Region has no leader for long.
-pub async fn of_troupe(servers: &Servers, keys: &Keys) -> Result<Routes, CliError> {
+pub async fn of_troupe(servers: &Servers) -> Result<Regions, CliError> {
     let base = servers.addresses.first().cloned().unwrap_or_default();
     let by_store = servers_by_store(servers, &base).await?;
     for _ in 0..TRIES {
         if let Some(starts) = region_starts(&base, &by_store).await? {
-            return Ok(Routes::new(keys, &starts));
+            return Ok(Regions(starts));
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -1,8 +1,8 @@
 //! What one client does, again and again.
 use super::{Arrivals, Data, Measured, Phase, Window};
-use crate::bench::client::{Client, ClientError};
+use crate::bench::client::{Client, ClientError, Key};
 use crate::bench::data::Random;
-use crate::bench::options::{CellPlan, Workload};
+use crate::bench::options::{CellPlan, TransferKind, Workload};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -58,26 +58,51 @@ impl ClientLoop {
     }
 
     async fn operate(&mut self) -> Result<(), ClientError> {
-        let key = self.random.below(self.data.keys.count());
-        let puts = match self.plan.workload {
-            Workload::Put => true,
-            Workload::Get => false,
-            Workload::Mixed => self.random.next() & 1 == 0,
-        };
-        if puts { self.put(key).await } else { self.get(key).await }
+        match self.plan.workload {
+            Workload::Put | Workload::KvPut => self.put().await,
+            Workload::Get | Workload::KvGet => self.get().await,
+            Workload::Mixed if self.random.next() & 1 == 0 => self.put().await,
+            Workload::Mixed => self.get().await,
+            Workload::Transfer
+            | Workload::TransferIf
+            | Workload::OnePhase
+            | Workload::NearTwoPhase
+            | Workload::Async
+            | Workload::TwoPhase => {
+                let kind = self.plan.workload.transfers();
+                self.transfer(kind.expect("invariant: a workload of transfers")).await
+            }
+        }
     }
 
-    async fn put(&mut self, key: u32) -> Result<(), ClientError> {
-        let write = self.data.write_number();
-        self.measured.borrow_mut().ledger.begin(key, write, self.data.now());
-        let value = (&self.data.values, write, &mut self.random);
-        self.client.put((key, self.data.keys.get(key)), value).await?;
-        self.measured.borrow_mut().ledger.acknowledged(key, write, self.data.now());
+    fn key<'a>(&mut self, data: &'a Data) -> Key<'a> {
+        let number = self.random.below(data.keys.count());
+        Key { space: self.plan.workload.space(), number, bytes: data.keys.get(number) }
+    }
+
+    async fn put(&mut self) -> Result<(), ClientError> {
+        let (data, write) = (Arc::clone(&self.data), self.data.write_number());
+        let key = self.key(&data);
+        let Key { space, number, .. } = key;
+        self.measured.borrow_mut().books.values(space).begin(number, write, data.now());
+        self.client.put(key, (&data.values, write, &mut self.random)).await?;
+        self.measured.borrow_mut().books.values(space).acknowledged(number, write, data.now());
         Ok(())
     }
 
-    async fn get(&mut self, key: u32) -> Result<(), ClientError> {
-        match self.client.get((key, self.data.keys.get(key))).await? {
+    async fn transfer(&mut self, kind: TransferKind) -> Result<(), ClientError> {
+        let accounts = &self.data.accounts;
+        let transfer = accounts.transfer(kind.pairing, &mut self.random);
+        self.measured.borrow_mut().books.begin(transfer);
+        self.client.transfer(accounts, (transfer, kind)).await?;
+        self.measured.borrow_mut().books.acknowledged(transfer);
+        Ok(())
+    }
+
+    async fn get(&mut self) -> Result<(), ClientError> {
+        let data = Arc::clone(&self.data);
+        let key = self.key(&data);
+        match self.client.get(key).await? {
             Some(value) if value.len() == self.data.values.length() => Ok(()),
             Some(_) | None => Err(ClientError::Status {
                 status: 200,

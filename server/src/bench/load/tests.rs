@@ -3,6 +3,7 @@
 use super::*;
 use crate::bench::client::Protocol;
 use crate::bench::http::Head;
+use crate::bench::options::Space;
 use crate::bench::options::Workload;
 use crate::bench::recorder::Latency;
 use crate::clock::now;
@@ -60,6 +61,7 @@ fn serve(mut stream: TcpStream, answer: &str, still: &(Mutex<bool>, Condvar)) {
 fn data() -> Arc<Data> {
     Arc::new(Data {
         keys: Keys::new("", 10),
+        accounts: Accounts::new(Keys::others("", 10), Vec::new()),
         values: Values::new(1, 16),
         next_write: AtomicU64::new(1),
         origin: now(),
@@ -71,7 +73,7 @@ async fn run(
     server: &Server,
     plan: CellPlan,
     during: impl Future<Output = ()>,
-) -> (Recorder, Ledger, u64) {
+) -> (Recorder, Books, u64) {
     let aim = Aim {
         protocol: Protocol::Http,
         addresses: vec![server.address.clone()],
@@ -91,8 +93,8 @@ async fn run(
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let unanswered = open();
-    let (recorder, ledger) = load.stop().await.unwrap();
-    (recorder, ledger, unanswered)
+    let (recorder, books) = load.stop().await.unwrap();
+    (recorder, books, unanswered)
 }
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -129,11 +131,11 @@ async fn an_open_loop_keeps_its_rate() {
     let plan = CellPlan { workload: Workload::Put, clients: 4, rate: Some(RATE) };
     let started = now();
     let pause = tokio::time::sleep(Duration::from_millis(500));
-    let (recorder, ledger, _) = run(&server, plan, pause).await;
+    let (recorder, mut books, _) = run(&server, plan, pause).await;
     let most = started.elapsed().as_secs_f64() * f64::from(RATE) + 1.0;
     let answered = recorder.operations as f64;
     assert!(answered > 100.0 && answered <= most, "{answered} of at most {most}");
-    assert!((0..10).all(|key| ledger.is_written(key)));
+    assert!((0..10).all(|key| books.values(Space::Raw).is_written(key)));
 }
 
 #[tokio::test]
@@ -141,10 +143,11 @@ async fn errors_are_counted_and_leave_writes_in_doubt() {
     let server = Server::start("HTTP/1.1 503 Busy\r\ncontent-length: 4\r\n\r\nbusy");
     let plan = CellPlan { workload: Workload::Put, clients: 2, rate: None };
     let pause = tokio::time::sleep(Duration::from_millis(200));
-    let (recorder, ledger, _) = run(&server, plan, pause).await;
+    let (recorder, mut books, _) = run(&server, plan, pause).await;
     assert!(recorder.errors > 0 && recorder.errors == recorder.operations, "{recorder:?}");
     assert_eq!(recorder.first_error.as_deref(), Some("HTTP status 503: busy"));
     assert_eq!(recorder.latency(), Latency::default());
+    let ledger = books.values(Space::Raw);
     assert!((0..10).all(|key| !ledger.is_written(key) && ledger.allows(key, None)));
 }
 

@@ -1,5 +1,5 @@
 //! What a command line measures.
-use super::{CellPlan, Options, Workload};
+use super::{CellPlan, Options, TargetName, Workload};
 use crate::cli::{BenchCommand, Cli, Command};
 use clap::Parser;
 use std::time::Duration;
@@ -41,4 +41,13 @@ fn a_rate_adds_open_loops_with_the_most_clients() {
     assert_eq!(both.cells, [closed, open].concat());
     let only = options("--clients 1,8 --workloads put --rate 100,200 --open-only");
     assert_eq!(only.cells, open);
+}
+
+#[test]
+fn what_only_troupe_can_do_is_not_asked_of_others() {
+    let is_for = |target, workload: Workload| workload.is_for(target);
+    let all = [Workload::Put, Workload::KvGet, Workload::Transfer, Workload::Async];
+    assert_eq!(all.map(|workload| is_for(TargetName::Troupe, workload)), [true; 4]);
+    let etcd = all.map(|workload| is_for(TargetName::Etcd, workload));
+    assert_eq!(etcd, [true, false, true, false]);
 }

@@ -15,12 +15,13 @@ pub struct Bar {
 }
 
 /// All of them: values of 256 bytes, closed loop.
-pub const BARS: [Bar; 5] = [
+pub const BARS: [Bar; 6] = [
     bar("put, 256 clients", Workload::Put, 256, (Figure::Throughput, 3.0)),
     bar("put, 256 clients", Workload::Put, 256, (Figure::P99, 0.5)),
     bar("get, 256 clients", Workload::Get, 256, (Figure::Throughput, 4.0)),
     bar("put, 1 client", Workload::Put, 1, (Figure::P50, 0.8)),
     bar("put, 256 clients", Workload::Put, 256, (Figure::ServerCpu, 1.0 / 3.0)),
+    bar("transfer, 64 clients", Workload::Transfer, 64, (Figure::Throughput, 2.0)),
 ];
 
 const VALUE_BYTES: usize = 256;
@@ -48,6 +49,12 @@ pub struct Reached {
 }
 
 impl Bar {
+    /// Was its workload measured at all?
+    #[must_use]
+    pub fn concerns(&self, groups: &Groups<'_>) -> bool {
+        groups.keys().any(|subject| subject.workload == self.workload)
+    }
+
     /// Compares; `None` if the run did not measure it, or at etcd nothing.
     #[must_use]
     pub fn reached(&self, groups: &Groups<'_>) -> Option<Reached> {

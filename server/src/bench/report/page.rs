@@ -80,9 +80,12 @@ pub(super) fn day(seconds: u64) -> String {
 }
 
 fn bars(page: &mut String, groups: &Groups<'_>) {
+    if !BARS.iter().any(|bar| bar.concerns(groups)) {
+        return;
+    }
     page.push_str("## Bars\n\nValues of 256 B, closed loop, Troupe by etcd in the same run.\n\n");
     page.push_str("| bar | wanted | Troupe | etcd | ratio | |\n|---|---|---|---|---|---|\n");
-    for bar in BARS {
+    for bar in BARS.iter().filter(|bar| bar.concerns(groups)) {
         let (what, wanted) = (bar.title(), bar.wanted());
         let _ = match bar.reached(groups) {
             None => writeln!(page, "| {what} | {wanted} | | | | not measured |"),

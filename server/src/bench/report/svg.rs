@@ -5,9 +5,9 @@ use crate::bench::groups::{Spread, number};
 use crate::bench::options::TargetName;
 use std::fmt::Write;
 
-const WIDTH: f64 = 720.0;
+const WIDTH: f64 = 750.0;
 /// Where bars begin: labels stand left of it.
-const LEFT: f64 = 150.0;
+const LEFT: f64 = 180.0;
 /// The longest bar; figures stand right of it.
 const LONGEST: f64 = 400.0;
 const TOP: f64 = 64.0;

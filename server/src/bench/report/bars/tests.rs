@@ -11,6 +11,7 @@ fn run(troupe: f64, etcd: f64) -> RunResult {
             cell(Workload::Put, 1, ops / 10.0),
             cell(Workload::Put, 256, ops),
             cell(Workload::Get, 256, ops),
+            cell(Workload::Transfer, 64, ops),
         ]
     };
     result(vec![
@@ -27,10 +28,10 @@ fn met(run: &RunResult) -> Vec<bool> {
 #[test]
 fn each_bar_is_met_from_its_ratio_on() {
     // In these results latency and CPU are the inverse of throughput.
-    assert_eq!(met(&run(400.0, 100.0)), [true; 5]);
-    assert_eq!(met(&run(310.0, 100.0)), [true, true, false, true, true]);
-    assert_eq!(met(&run(210.0, 100.0)), [false, true, false, true, false]);
-    assert_eq!(met(&run(100.0, 100.0)), [false; 5]);
+    assert_eq!(met(&run(400.0, 100.0)), [true; 6]);
+    assert_eq!(met(&run(310.0, 100.0)), [true, true, false, true, true, true]);
+    assert_eq!(met(&run(190.0, 100.0)), [false, false, false, true, false, false]);
+    assert_eq!(met(&run(100.0, 100.0)), [false; 6]);
 }
 
 #[test]
@@ -38,6 +39,8 @@ fn what_was_not_measured_is_not_judged() {
     let only_troupe =
         result(vec![repetition(TargetName::Troupe, vec![cell(Workload::Put, 256, 9.0)])]);
     assert_eq!(met(&only_troupe), [false; 0]);
+    let concerned = BARS.map(|bar| bar.concerns(&groups(&only_troupe)));
+    assert_eq!(concerned, [true, true, false, true, true, false]);
     assert_eq!(BARS[0].wanted(), "at least 3.00 ×");
     assert_eq!(BARS[4].wanted(), "at most 0.33 ×");
 }

@@ -25,8 +25,8 @@ fn attributes(svg: &str, element: &str, name: &str) -> Vec<f64> {
 #[test]
 fn bars_are_as_long_as_their_figures_and_stay_inside() {
     let svg = chart().svg();
-    let widths = attributes(&svg, "<rect class=\"troupe\" x=\"150\" y=\"64\"", "width");
-    let others = attributes(&svg, "<rect class=\"etcd\" x=\"150\" y=\"80\"", "width");
+    let widths = attributes(&svg, "<rect class=\"troupe\" x=\"180\" y=\"64\"", "width");
+    let others = attributes(&svg, "<rect class=\"etcd\" x=\"180\" y=\"80\"", "width");
     assert!((widths[0] / others[0] - 4.0).abs() < 0.01, "{svg}");
     let ends = attributes(&svg, "<line", "x2");
     assert!(ends.iter().all(|&end| end <= LEFT + LONGEST + 0.1), "{svg}");
