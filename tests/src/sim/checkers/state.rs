@@ -52,10 +52,12 @@ fn replica(store: StoreId, engine: &dyn KvEngine, region: RegionId) -> Option<Re
     let applied = read_apply_state(engine, region).expect("the row decodes")?.applied;
     let mut hash = Xxh3::new();
     hash.update(&codec::encode(&shape));
+    // Transactional rows lie under encoded keys.
+    let range = shape.range.data_range();
     let (snapshot, mut rows) = (engine.snapshot(), 0);
     for cf in Cf::DATA {
         hash.update(cf.name().as_bytes());
-        let scanned = snapshot.scan(cf, &shape.range, false, &mut |key, value| {
+        let scanned = snapshot.scan(cf, &range, false, &mut |key, value| {
             for part in [key, value] {
                 hash.update(&(part.len() as u64).to_be_bytes());
                 hash.update(part);
