@@ -9,6 +9,8 @@
 //! | [`node`] | what the parts of a node share |
 //! | [`transport`] | node-to-node network |
 //! | [`snapshot`] | Region snapshots: made, sent, received, cleaned up |
+//! | [`txn_scheduler`] | commands of transactions at the leaders of a Store |
+//! | [`deadlock`] | who waits for whom, over all Stores |
 //! | [`pd_client`] | finds PD's leader |
 //! | [`kv_service`] | one function a command, used by every gateway |
 /// Is this fault planted? See `mutants.rs`.
@@ -28,6 +30,7 @@ macro_rules! planted {
 
 pub mod apply;
 pub mod cell;
+pub mod deadlock;
 pub mod env;
 pub mod kv_service;
 pub mod log_writer;
@@ -44,3 +47,4 @@ pub mod store;
 pub mod supervision;
 pub mod trace;
 pub mod transport;
+pub mod txn_scheduler;

@@ -25,11 +25,13 @@ pub enum Mutant {
     /// A replica that crashed starts again while LogWriter and Apply still work for its former life,
     /// and takes their news for its own.
     FenceForgotten,
+    /// A new leader lets commit timestamps be chosen before it knows what was read under the former one.
+    MaxTsNotSynced,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::LeaseUnchecked,
         Self::AckBeforeSync,
         Self::SendBeforePersist,
@@ -38,6 +40,7 @@ impl Mutant {
         Self::EpochUnchecked,
         Self::VoteForgotten,
         Self::FenceForgotten,
+        Self::MaxTsNotSynced,
     ];
 }
 

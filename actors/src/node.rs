@@ -6,7 +6,8 @@ use std::sync::Arc;
 use troupe_types::moment::Moment;
 use troupe_types::pd::{NodeInfo, PdRequest, PdResult};
 use troupe_types::request::{RegionRequest, RegionResult};
-use troupe_types::{NodeId, StoreId};
+use troupe_types::txn::session::{SessionRequest, SessionResult};
+use troupe_types::{NodeId, RegionError, StoreId};
 
 /// Which nodes exist and which Stores they run, as PD last told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -84,6 +85,16 @@ pub trait RegionService: Send + Sync + 'static {
 
     /// Serves `request`; its traces are the caller's current ones.
     fn serve(&self, request: RegionRequest, deadline: Moment) -> BoxFuture<'static, RegionResult>;
+}
+
+/// Serves the interactive transactions that this node owns.
+pub trait SessionService: Send + Sync + 'static {
+    /// Serves `request`. An error means that it surely had no effect.
+    fn serve(
+        &self,
+        request: SessionRequest,
+        deadline: Moment,
+    ) -> BoxFuture<'static, Result<SessionResult, RegionError>>;
 }
 
 /// Takes Raft messages that came in for Stores on this node.

@@ -211,8 +211,22 @@ fn limits(limits: &LimitsConfig, findings: &mut Findings) {
     let problem = "must be at least limits.scan-rows-default";
     let fits = limits.scan_rows_max >= limits.scan_rows_default;
     findings.require(fits, "limits.scan-rows-max", problem);
-    let problem = "must be at least limits.batch-bytes, or a largest batch could not arrive";
-    findings.require(limits.body >= limits.batch_bytes, "limits.body", problem);
+    let problem = "must be at least limits.batch-bytes, and limits.txn-bytes and a third, since values \
+                   may come as base64: or a largest request could not arrive";
+    let base64 = limits.txn_bytes.bytes().saturating_add(limits.txn_bytes.bytes() / 3);
+    let fits = limits.body >= limits.batch_bytes && limits.body.bytes() >= base64;
+    findings.require(fits, "limits.body", problem);
+    findings.at_least_one("limits.txn-ops", limits.txn_ops);
+    let problem = "must be at least limits.txn-bytes, or a largest request could never be served";
+    findings.require(
+        limits.txn_session_bytes >= limits.txn_bytes,
+        "limits.txn-session-bytes",
+        problem,
+    );
+    findings.positive("limits.txn-idle", limits.txn_idle);
+    let problem = "must be at least limits.txn-idle";
+    findings.require(limits.txn_idle_max >= limits.txn_idle, "limits.txn-idle-max", problem);
+    findings.at_least_one("limits.txn-open", limits.txn_open);
     let problem = "must be at least limits.value and a third: a value may come as base64";
     let base64 = limits.value.bytes().saturating_add(limits.value.bytes() / 3);
     findings.require(limits.import_line.bytes() >= base64, "limits.import-line", problem);

@@ -2,15 +2,19 @@
 //!
 //! The one place that knows which HTTP status a [`Code`] has. Handlers answer `Err(Problem)`; the
 //! gate adds the request id and renders it.
+use crate::json::txn::refusal;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
+use retry::{How, how, tikv_code, usual_pause_ms};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
 use std::fmt;
 use troupe_actors::kv_service::ServiceError;
 use troupe_types::{Class, Code};
+
+pub mod retry;
 
 /// A figure or name that belongs to a problem.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -22,6 +26,8 @@ pub enum Fact {
     Number(u64),
     /// Several texts.
     List(Vec<String>),
+    /// Anything else.
+    Json(serde_json::Value),
 }
 
 impl From<&str> for Fact {
@@ -146,7 +152,12 @@ impl ResponseError for Problem {
 
 impl From<ServiceError> for Problem {
     fn from(error: ServiceError) -> Self {
-        let mut problem = Self::new(error.code, error.detail);
+        let mut problem = match &error.txn {
+            Some(txn) => {
+                Self { context: refusal::facts(txn), ..Self::new(error.code, refusal::detail(txn)) }
+            }
+            None => Self::new(error.code, error.detail),
+        };
         problem.retry_after_ms = error.retry_after_ms;
         if let Some(region) = error.region {
             problem = problem.with("region", region.get());
@@ -167,19 +178,33 @@ pub struct Rendered<'a> {
 
 impl Serialize for Rendered<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Problem { code, detail, context, .. } = self.problem;
+        let Problem { code, detail, context, retry_after_ms } = self.problem;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("type", &format_args!("/docs/errors/{}", code.as_str()))?;
         map.serialize_entry("title", code.title())?;
         map.serialize_entry("status", &status_of(*code).as_u16())?;
         map.serialize_entry("code", code.as_str())?;
+        if let Some(tikv) = tikv_code(*code) {
+            map.serialize_entry("tikv_code", tikv)?;
+        }
         map.serialize_entry("detail", detail)?;
         map.serialize_entry("retryable", &is_retryable(*code))?;
+        if is_retryable(*code) {
+            let after_ms = retry_after_ms.unwrap_or_else(|| usual_pause_ms(*code));
+            map.serialize_entry("retry", &Retry { how: how(*code), after_ms })?;
+        }
         map.serialize_entry("outcome", outcome(*code, self.writes))?;
         map.serialize_entry("context", &Facts(context))?;
         map.serialize_entry("request_id", &self.request_id)?;
         map.end()
     }
+}
+
+/// How to go on, and when.
+#[derive(Serialize)]
+struct Retry {
+    how: How,
+    after_ms: u64,
 }
 
 struct Facts<'a>(&'a [(&'static str, Fact)]);
@@ -190,10 +215,11 @@ impl Serialize for Facts<'_> {
     }
 }
 
-/// May the same request succeed later without being changed?
+/// May the same work succeed later without being changed: by the same request, or in a new
+/// transaction?
 #[must_use]
 pub fn is_retryable(code: Code) -> bool {
-    code.class() == Class::Retry
+    how(code) != How::None
 }
 
 /// What became of the request: `not_applied`, `unknown`, or `none` if it would change nothing.

@@ -2,16 +2,17 @@
 use crate::error::Problem;
 use crate::gate::call::Call;
 use crate::json::bytes::{BytesOut, Enc};
-use crate::json::reply::{ExportEnd, ExportRow, Hex64, to_json, ttl_ms, user_part};
+use crate::json::reply::{ExportEnd, ExportRow, Hex64, to_json, user_part};
+use crate::json::txn::row::version;
 use crate::routes::Answer;
-use crate::routes::raw_scan::{NDJSON, Scan};
+use crate::routes::raw_scan::NDJSON;
+use crate::scan::{Page, Row, Scan};
 use actix_web::HttpResponse;
 use actix_web::http::header;
 use bytes::Bytes;
 use futures::stream;
-use troupe_actors::kv_service::{ScanOptions, ScanPage};
 use troupe_types::UnixMillis;
-use troupe_types::command::{RawChecksum, RawRow};
+use troupe_types::command::RawChecksum;
 
 /// Rows read at a time: enough to fill a frame, few enough to answer soon.
 const PAGE_ROWS: u64 = 1000;
@@ -65,32 +66,35 @@ impl Export {
             line(&mut lines, &self.shown(row, now))?;
         }
         let limit_left = self.scan.limit.is_none_or(|limit| self.sum.rows < limit);
-        match page.rest {
-            Some(rest) if limit_left => self.scan.rest = rest,
+        match page.next {
+            // All pages of the transactional space are of the moment of the first one.
+            Some(place) if limit_left => self.scan.place = place,
             Some(_) | None => {
                 self.state = State::Done;
                 let checksum = Hex64(self.sum.xor);
-                line(&mut lines, &ExportEnd { done: true, rows: self.sum.rows, checksum })?;
+                line(
+                    &mut lines,
+                    &ExportEnd {
+                        done: true,
+                        rows: self.sum.rows,
+                        checksum,
+                        read_ts: version(page.read_ts),
+                    },
+                )?;
             }
         }
         Ok(lines.into())
     }
 
-    async fn next_page(&self) -> Result<ScanPage, Problem> {
+    async fn next_page(&self) -> Result<Page, Problem> {
         let left = self.scan.limit.map_or(PAGE_ROWS, |limit| limit - self.sum.rows);
-        let options = ScanOptions {
-            limit: u32::try_from(left.min(PAGE_ROWS)).unwrap_or(u32::MAX),
-            max_bytes: PAGE_BYTES,
-            reverse: self.scan.reverse(),
-            keys_only: self.scan.keys_only(),
-        };
-        let range = self.scan.rest.clone();
-        Ok(self.call.service().raw_scan(range, options, &self.call.options()).await?)
+        self.scan.page(&self.call, left.min(PAGE_ROWS), PAGE_BYTES).await
     }
 
-    fn shown(&self, row: RawRow, now: UnixMillis) -> ExportRow {
+    fn shown(&self, row: Row, now: UnixMillis) -> ExportRow {
         let enc: Enc = self.scan.enc;
-        let ttl = ttl_ms(&row, now).map(|ms| format!("{}ms", ms.max(1)));
+        let left = row.expires_at.map(|at| at.get().saturating_sub(now.get()));
+        let ttl = left.map(|ms| format!("{}ms", ms.max(1)));
         ExportRow {
             key: BytesOut::key(user_part(&row.key), enc),
             value: (!self.scan.keys_only()).then_some(BytesOut::value(row.value, enc)),

@@ -1,16 +1,19 @@
-//! Import: lines of JSON into the raw space, any number of them, in bounded memory.
+//! Import: lines of JSON into either space, any number of them, in bounded memory.
 //!
 //! ```text
 //! body ─► lines ─► rows ─► batch (512 rows or 1 MiB) ─► at most 8 writes in flight ─► sum
 //! ```
 //! The body is read only as fast as batches are acknowledged. A key that is still in flight in an
-//! earlier batch waits for it, so that of two lines with the same key the later one wins.
+//! earlier batch waits for it, so that of two lines with the same key the later one wins. In the
+//! transactional space a batch is a transaction.
 use crate::error::Problem;
 use crate::gate::body::PacedBody;
 use crate::gate::call::Call;
 use crate::json::request::{RowIn, Trailer};
 use crate::json::strict::from_json;
-use crate::routes::raw_batch::{CheckedRow, row_of, worst};
+use crate::routes::raw_batch::worst;
+use crate::rows::{CheckedRow, expiry, row};
+use crate::space::Space;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use futures::future::LocalBoxFuture;
@@ -18,11 +21,12 @@ use futures::stream::FuturesUnordered;
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::rc::Rc;
-use troupe_actors::kv_service::WriteOutcome;
+use troupe_actors::kv_service::{CallOptions, KvService, ServiceError};
+use troupe_types::Code;
 use troupe_types::command::{RawChange, RawChecksum};
 use troupe_types::key::PREFIX_LEN;
 use troupe_types::raw_value::value_hash;
-use troupe_types::{Code, Key};
+use troupe_types::txn::session::{OneShot, TxnOp};
 
 /// Rows of a batch.
 const BATCH_ROWS: usize = 512;
@@ -84,7 +88,7 @@ impl Lines {
 /// Rows that are written together.
 #[derive(Default)]
 struct Batch {
-    changes: Vec<(Key, RawChange)>,
+    rows: Vec<CheckedRow>,
     hashes: Vec<u64>,
     sum: RawChecksum,
     bytes: usize,
@@ -93,15 +97,31 @@ struct Batch {
 
 /// A batch that was answered.
 struct Answered {
-    outcome: WriteOutcome,
+    written: u64,
+    failed: Option<ServiceError>,
     hashes: Vec<u64>,
     sum: RawChecksum,
     first_line: u64,
 }
 
+/// Rows written, and what went wrong.
+type Written = (u64, Option<ServiceError>);
+
+/// Writes rows in one transaction.
+async fn commit(service: KvService, options: CallOptions, rows: Vec<CheckedRow>) -> Written {
+    let count = rows.len() as u64;
+    let put = |row: CheckedRow| TxnOp::Put { key: row.key, value: row.value, ttl_ms: row.ttl_ms };
+    let then = rows.into_iter().map(put).collect();
+    match service.txn_once(OneShot { then, ..OneShot::default() }, &options).await {
+        Ok(_) => (count, None),
+        Err(error) => (0, Some(error)),
+    }
+}
+
 /// An import under way.
 pub struct Import {
     call: Call,
+    space: Space,
     lines: Lines,
     line: u64,
     batch: Batch,
@@ -117,7 +137,7 @@ impl Import {
     ///
     /// # Errors
     /// Those of the first line.
-    pub async fn start(call: Call, body: PacedBody) -> Result<Self, Problem> {
+    pub async fn start(call: Call, space: Space, body: PacedBody) -> Result<Self, Problem> {
         if let Some(ticket) = &call.passport.ticket {
             ticket.add_bytes((BATCH_BYTES * IN_FLIGHT) as u64)?;
         }
@@ -125,6 +145,7 @@ impl Import {
         let lines = Lines { body, buffer: BytesMut::new(), searched: 0, ended: false, max };
         let mut import = Self {
             call,
+            space,
             lines,
             line: 0,
             batch: Batch::default(),
@@ -155,11 +176,11 @@ impl Import {
 
     async fn work(&mut self) -> Result<(), Stopped> {
         while self.read_line().await? {
-            if self.batch.changes.len() >= BATCH_ROWS || self.batch.bytes >= BATCH_BYTES {
+            if self.batch.rows.len() >= BATCH_ROWS || self.batch.bytes >= BATCH_BYTES {
                 self.send().await?;
             }
         }
-        if !self.batch.changes.is_empty() {
+        if !self.batch.rows.is_empty() {
             self.send().await?;
         }
         self.drain().await?;
@@ -203,20 +224,20 @@ impl Import {
             self.trailer = Some(from_json(line)?);
             return Ok(());
         }
-        let row = row_of(&self.call, from_json::<RowIn>(line)?)?;
+        let row = row(&self.call, self.space, from_json::<RowIn>(line)?)?;
         self.add(row);
         Ok(())
     }
 
-    fn add(&mut self, (key, value, expires_at): CheckedRow) {
+    fn add(&mut self, row: CheckedRow) {
         let batch = &mut self.batch;
-        if batch.changes.is_empty() {
+        if batch.rows.is_empty() {
             batch.first_line = self.line;
         }
-        batch.bytes += key.len() + value.len();
-        batch.sum.add(&key[PREFIX_LEN..], &value);
-        batch.hashes.push(value_hash(&key));
-        batch.changes.push((key, RawChange::Put { value, expires_at }));
+        batch.bytes += row.key.len() + row.value.len();
+        batch.sum.add(&row.key[PREFIX_LEN..], &row.value);
+        batch.hashes.push(value_hash(&row.key));
+        batch.rows.push(row);
     }
 
     /// Starts to write the batch, once there is room and none of its keys is in flight.
@@ -229,13 +250,33 @@ impl Import {
             self.wait_for_one().await?;
         }
         self.keys_in_flight.extend(&batch.hashes);
-        let (service, options) = (self.call.service().clone(), self.call.options());
+        let Batch { rows, hashes, sum, first_line, .. } = batch;
+        let write = self.write(rows);
         self.in_flight.push(Box::pin(async move {
-            let Batch { changes, hashes, sum, first_line, .. } = batch;
-            let outcome = service.raw_write(changes, &options).await;
-            Answered { outcome, hashes, sum, first_line }
+            let (written, failed) = write.await;
+            Answered { written, failed, hashes, sum, first_line }
         }));
         Ok(())
+    }
+
+    fn write(&self, rows: Vec<CheckedRow>) -> LocalBoxFuture<'static, Written> {
+        let (service, options) = (self.call.service().clone(), self.call.options());
+        match self.space {
+            Space::Raw => {
+                let end = |ttl: u64| expiry(&self.call, ttl);
+                let change = |row: CheckedRow| {
+                    let expires_at = row.ttl_ms.map(end);
+                    (row.key, RawChange::Put { value: row.value, expires_at })
+                };
+                let changes = rows.into_iter().map(change).collect();
+                Box::pin(async move {
+                    let outcome = service.raw_write(changes, &options).await;
+                    let failed = (!outcome.failed.is_empty()).then(|| worst(outcome.failed));
+                    (outcome.written, failed)
+                })
+            }
+            Space::Txn => Box::pin(commit(service, options, rows)),
+        }
     }
 
     async fn drain(&mut self) -> Result<(), Stopped> {
@@ -258,15 +299,14 @@ impl Import {
             self.keys_in_flight.remove(hash);
         }
         let mut done = self.done.get();
-        if answered.outcome.failed.is_empty() {
+        let Some(failed) = answered.failed else {
             done.merge(&answered.sum);
             self.done.set(done);
             return Ok(());
-        }
-        done.rows += answered.outcome.written;
+        };
+        done.rows += answered.written;
         self.done.set(done);
-        let problem = worst(answered.outcome.failed).into();
-        Err(Stopped { problem, line: answered.first_line })
+        Err(Stopped { problem: failed.into(), line: answered.first_line })
     }
 
     /// An export says at its end what it had: what was imported must be the same.

@@ -10,6 +10,8 @@
 //! | [`gate`] | the one middleware; reading bodies; deadline, consistency, trace |
 //! | [`routes`] | operations and their handlers, by resource |
 //! | [`import`], [`export`] | streams of rows |
+//! | [`space`], [`rows`], [`scan`] | rows of both spaces as requests give them, and pages of them |
+//! | [`txn`] | transactions out of what requests say |
 //! | [`json`], [`range`], [`cursor`] | what stands in requests and replies |
 //! | [`pd`] | questions to the Placement Driver |
 //! | [`error`], [`error_pages`] | problems and what people read about them |
@@ -29,8 +31,12 @@ pub mod openapi;
 pub mod pd;
 pub mod range;
 pub mod routes;
+pub mod rows;
+pub mod scan;
 pub mod server;
+pub mod space;
 pub mod state;
+pub mod txn;
 
 pub use error::Problem;
 pub use metrics::{Sample, SampleKind};

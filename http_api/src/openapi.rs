@@ -196,13 +196,20 @@ fn problem_schema() -> RefOr<Schema> {
     let codes: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
     let number = ObjectBuilder::new().schema_type(SchemaType::new(Type::Integer));
     let switch = ObjectBuilder::new().schema_type(SchemaType::new(Type::Boolean));
+    let number_ms = ObjectBuilder::new().schema_type(SchemaType::new(Type::Integer));
+    let retry = ObjectBuilder::new()
+        .property("how", choice(&["same_request", "new_transaction"]))
+        .property("after_ms", number_ms)
+        .description(Some("If it is retryable: by what, and after how long."));
+    let tikv = string().description(Some("What TiKV calls it, if it knows the same error."));
+    let optional = [("retry", retry), ("tikv_code", tikv)];
     let fields: [(&str, ObjectBuilder); 9] = [
         ("type", string().description(Some("Page of the code, on this server."))),
         ("title", string().description(Some("What happened, the same for all of one code."))),
         ("status", number.description(Some("HTTP status."))),
         ("code", choice(&codes).description(Some("Stable code."))),
         ("detail", string().description(Some("What exactly is wrong here."))),
-        ("retryable", switch.description(Some("May the same request succeed later?"))),
+        ("retryable", switch.description(Some("May the same work succeed later?"))),
         ("outcome", choice(&["not_applied", "unknown", "none"])),
         ("context", ObjectBuilder::new().description(Some("Names and figures."))),
         ("request_id", string().description(Some("For the logs."))),
@@ -210,6 +217,8 @@ fn problem_schema() -> RefOr<Schema> {
     let object = fields.into_iter().fold(ObjectBuilder::new(), |object, (name, field)| {
         object.property(name, field).required(name)
     });
+    let object =
+        optional.into_iter().fold(object, |object, (name, field)| object.property(name, field));
     RefOr::T(object.description(Some("What went wrong (RFC 9457).")).into())
 }
 

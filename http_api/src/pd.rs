@@ -5,6 +5,7 @@ use bytes::Bytes;
 use troupe_types::pd::{
     ClusterView, OperatorRequest, OperatorView, PdReply, PdRequest, RegionRoute,
 };
+use troupe_types::txn::gc::GcState;
 use troupe_types::{Code, KeyRange, RegionId, Timestamp};
 
 /// Regions asked for at a time.
@@ -128,6 +129,15 @@ pub async fn timestamps(call: &Call, count: u32) -> Result<Timestamp, Problem> {
         return Err(other());
     };
     Ok(last)
+}
+
+/// Safe points and barriers, after `request` about them.
+///
+/// # Errors
+/// Those of PD.
+pub async fn gc(call: &Call, request: PdRequest) -> Result<GcState, Problem> {
+    let PdReply::Gc(state) = ask(call, request).await? else { return Err(other()) };
+    Ok(state)
 }
 
 /// A command that PD acknowledges without more.

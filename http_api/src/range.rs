@@ -2,7 +2,8 @@
 use crate::error::Problem;
 use crate::gate::call::Call;
 use crate::json::bytes::BytesIn;
-use troupe_types::key::{prefix_end, raw_key, raw_range};
+use crate::space::Space;
+use troupe_types::key::prefix_end;
 use troupe_types::{Code, Key, KeyRange};
 
 /// `prefix`, or `start` and `end`, or nothing.
@@ -55,11 +56,11 @@ impl Bounds {
         unset(&self.prefix) && unset(&self.start) && unset(&self.end)
     }
 
-    /// The range of stored keys.
+    /// The range of stored keys of `space`.
     ///
     /// # Errors
     /// `BAD_RANGE`, `TOO_LARGE`.
-    pub fn stored(&self, call: &Call) -> Result<KeyRange, Problem> {
+    pub fn stored(&self, call: &Call, space: Space) -> Result<KeyRange, Problem> {
         for key in [&self.prefix, &self.start, &self.end].into_iter().flatten() {
             call.check_key_size(key)?;
         }
@@ -70,14 +71,14 @@ impl Bounds {
                 Err(Problem::new(Code::BadRange, "give `prefix`, or `start` and `end`, not both"))
             }
             Some(prefix) => {
-                let stored = raw_key(0, prefix);
+                let stored = space.key(prefix);
                 let end = prefix_end(&stored);
                 Ok(KeyRange::new(stored, end))
             }
             None if !end.is_empty() && start >= end => {
                 Err(Problem::new(Code::BadRange, "`start` must sort in front of `end`"))
             }
-            None => Ok(raw_range(0, start, end)),
+            None => Ok(space.range(start, end)),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! be empty and still have a rest, when all it found had expired.
 use crate::engine::{Cf, KvSnapshot};
 use crate::error::StorageError;
+use crate::mvcc;
 use bytes::Bytes;
 use std::ops::ControlFlow;
 use troupe_types::command::{RawChecksum, RawRow};
@@ -54,14 +55,29 @@ pub fn read(
             let (rows, rest) = walk(snapshot, range, false, SystemPage(Vec::new()))?;
             Ok(ReadReply::Rows { rows: rows.0, rest })
         }
-        ReadCommand::TxnGet { .. }
-        | ReadCommand::TxnScan { .. }
-        | ReadCommand::TxnBufferGet { .. }
-        | ReadCommand::ScanLocks { .. }
-        | ReadCommand::MvccByKey { .. }
-        | ReadCommand::MvccByStart { .. }
-        | ReadCommand::ScanExpired { .. } => {
-            Err(StorageError::Inconsistent { detail: "not served".to_owned() })
+        ReadCommand::TxnGet { keys, view } => {
+            Ok(ReadReply::TxnValues(mvcc::view::get(snapshot, keys, view)?))
+        }
+        ReadCommand::TxnScan { range, view, limit, max_bytes, reverse, keys_only } => {
+            let (limit, max_bytes) = (*limit, *max_bytes);
+            let (reverse, keys_only) = (*reverse, *keys_only);
+            let scan = mvcc::scan::Scan { range, view, limit, max_bytes, reverse, keys_only };
+            mvcc::scan::scan(snapshot, &scan)
+        }
+        ReadCommand::TxnBufferGet { keys, start_ts } => {
+            Ok(ReadReply::TxnValues(mvcc::view::buffer_get(snapshot, keys, *start_ts)?))
+        }
+        ReadCommand::ScanLocks { range, max_ts, limit } => {
+            mvcc::locks::scan_locks(snapshot, range, *max_ts, *limit)
+        }
+        ReadCommand::MvccByKey { key } => {
+            Ok(ReadReply::Mvcc(mvcc::history::by_key(snapshot, key)?))
+        }
+        ReadCommand::MvccByStart { range, start_ts } => {
+            Ok(ReadReply::Mvcc(mvcc::history::by_start(snapshot, range, *start_ts)?))
+        }
+        ReadCommand::ScanExpired { range, now, limit, max_rows } => {
+            mvcc::expired::scan_expired(snapshot, range, *now, (*limit, *max_rows))
         }
     }
 }

@@ -11,13 +11,36 @@
 //! ```
 //! The caller holds latches on the keys of the command from before the snapshot until the changes are
 //! applied, so that commands on a key run one after the other.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `prewrite`, `judge` | phase one: each key is judged, then all are written one way |
+//! | `commit`, `rollback`, `resolve` | how locks end |
+//! | `status`, `secondaries` | what became of a transaction; heartbeats |
+//! | `pessimistic` | locks ahead of the prewrite |
+//! | `flush` | transactions larger than memory |
+//! | `account` | what the records of a key say about a transaction |
+//! | `draft` | what a command has decided so far |
 use crate::engine::KvSnapshot;
 use crate::error::StorageError;
 use crate::mvcc::Lock;
+use draft::{Draft, Stop};
 use std::collections::BTreeMap;
 use troupe_types::command::TxnChange;
-use troupe_types::txn::{LockInfo, TxnCommand, TxnResult};
+use troupe_types::txn::{LockInfo, TxnCommand, TxnReply, TxnResult};
 use troupe_types::{Key, Timestamp};
+
+mod account;
+mod commit;
+mod draft;
+mod flush;
+mod judge;
+mod pessimistic;
+mod prewrite;
+mod resolve;
+mod rollback;
+mod secondaries;
+mod status;
 
 /// What a command sees.
 pub struct TxnContext<'a> {
@@ -53,10 +76,72 @@ pub struct Executed {
     pub waits_for: Option<Box<LockInfo>>,
 }
 
-/// Executes `command`.
+/// Executes `command`. What is refused changes nothing.
 ///
 /// # Errors
-/// Reading failed, or a stored row does not decode.
-pub fn execute(command: &TxnCommand, _context: &TxnContext<'_>) -> Result<Executed, StorageError> {
-    Err(StorageError::Inconsistent { detail: format!("{} is not served", command.name()) })
+/// Reading failed, a stored row does not decode, or the command is one that the scheduler breaks up.
+pub fn execute(command: &TxnCommand, context: &TxnContext<'_>) -> Result<Executed, StorageError> {
+    let mut draft = Draft::default();
+    match decide(command, context, &mut draft) {
+        Ok(Outcome::Reply(reply)) => Ok(Executed { result: Some(Ok(reply)), ..draft.out }),
+        Ok(Outcome::Wait(lock)) => Ok(Executed { waits_for: Some(lock), ..Executed::default() }),
+        Err(Stop::Refused(error)) => {
+            Ok(Executed { result: Some(Err(error)), ..Executed::default() })
+        }
+        Err(Stop::Failed(error)) => Err(error),
+    }
+}
+
+/// A reply, or the lock to wait for.
+enum Outcome {
+    Reply(TxnReply),
+    Wait(Box<LockInfo>),
+}
+
+fn decide(
+    command: &TxnCommand,
+    context: &TxnContext<'_>,
+    draft: &mut Draft,
+) -> Result<Outcome, Stop> {
+    let reply = match command {
+        TxnCommand::Prewrite(request) => prewrite::prewrite(request, context, draft),
+        TxnCommand::Commit { keys, start_ts, commit_ts } => {
+            commit::commit(keys, (*start_ts, *commit_ts), context, draft)
+        }
+        TxnCommand::Rollback { keys, start_ts } => {
+            rollback::rollback(keys, *start_ts, context, draft)
+        }
+        TxnCommand::Cleanup { key, start_ts, current_ts } => {
+            rollback::cleanup(key, (*start_ts, *current_ts), context, draft)
+        }
+        TxnCommand::PessimisticLock(request) => {
+            return match pessimistic::lock(request, context, draft)? {
+                pessimistic::Outcome::Locked(keys) => Ok(Outcome::Reply(TxnReply::Locked(keys))),
+                pessimistic::Outcome::Wait(lock) => Ok(Outcome::Wait(lock)),
+            };
+        }
+        TxnCommand::PessimisticRollback { keys, start_ts, for_update_ts } => {
+            pessimistic::rollback(keys, (*start_ts, *for_update_ts), context, draft)
+        }
+        TxnCommand::HeartBeat { primary, start_ts, ttl_ms } => {
+            status::heart_beat(primary, (*start_ts, *ttl_ms), context, draft)
+        }
+        TxnCommand::CheckTxnStatus(check) => status::check_txn_status(check, context, draft),
+        TxnCommand::CheckSecondaryLocks { keys, start_ts } => {
+            secondaries::check(keys, *start_ts, context, draft)
+        }
+        TxnCommand::ResolveKeys { keys, start_ts, commit_ts } => {
+            resolve::resolve_keys(keys, (*start_ts, *commit_ts), context, draft)
+        }
+        TxnCommand::ResolveLocks { .. } => {
+            let detail = "locks of a range are resolved key by key".to_owned();
+            Err(StorageError::Inconsistent { detail }.into())
+        }
+        TxnCommand::Flush { mutations, primary, start_ts, lock_ttl_ms, generation } => {
+            let (start_ts, lock_ttl_ms, generation) = (*start_ts, *lock_ttl_ms, *generation);
+            let part = flush::Part { mutations, primary, start_ts, lock_ttl_ms, generation };
+            flush::flush(&part, context, draft)
+        }
+    };
+    reply.map(Outcome::Reply)
 }

@@ -408,6 +408,8 @@ pub enum BusyReason {
     ReadPool,
     /// The whole node's admission.
     Node,
+    /// Transactional commands at a Store.
+    TxnScheduler,
 }
 
 impl std::fmt::Display for BusyReason {
@@ -418,6 +420,7 @@ impl std::fmt::Display for BusyReason {
             Self::Forwarding => "the stream to the leader's node",
             Self::ReadPool => "the read pool",
             Self::Node => "the node",
+            Self::TxnScheduler => "the Store's queue of transactional commands",
         })
     }
 }

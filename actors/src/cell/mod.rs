@@ -83,26 +83,66 @@ pub trait On<M: Message>: Acts {
 }
 
 /// Where the answer to a request goes. Dropping it tells the asker that the actor is gone.
-#[derive(Debug)]
-pub struct ReplyTo<T>(oneshot::Sender<T>);
+pub struct ReplyTo<T>(Sink<T>);
+
+enum Sink<T> {
+    Channel(oneshot::Sender<T>),
+    Call(Call<T>),
+}
+
+/// Called once: with the answer, or with `None` when the slot is dropped.
+struct Call<T>(Option<Box<dyn FnOnce(Option<T>) + Send>>);
+
+impl<T> Drop for Call<T> {
+    fn drop(&mut self) {
+        if let Some(call) = self.0.take() {
+            call(None);
+        }
+    }
+}
+
+impl<T> std::fmt::Debug for ReplyTo<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ReplyTo")
+    }
+}
 
 impl<T> ReplyTo<T> {
     /// A reply slot and the end that waits for it.
     #[must_use]
     pub fn channel() -> (Self, oneshot::Receiver<T>) {
         let (sender, receiver) = oneshot::channel();
-        (Self(sender), receiver)
+        (Self(Sink::Channel(sender)), receiver)
+    }
+
+    /// A reply slot that calls `then` where the answer is given, with `None` if the slot is dropped.
+    /// `then` must neither block nor panic: it runs on the thread of whoever answers.
+    #[must_use]
+    pub fn calling(then: impl FnOnce(Option<T>) + Send + 'static) -> Self {
+        Self(Sink::Call(Call(Some(Box::new(then)))))
     }
 
     /// Answers. An asker that went away is no error.
     pub fn send(self, answer: T) {
-        let _ = self.0.send(answer);
+        match self.0 {
+            Sink::Channel(sender) => {
+                let _ = sender.send(answer);
+            }
+            Sink::Call(mut call) => {
+                if let Some(then) = call.0.take() {
+                    then(Some(answer));
+                }
+            }
+        }
     }
 
     /// Has the asker gone away?
     #[must_use]
     pub fn is_abandoned(&self) -> bool {
-        self.0.is_closed()
+        match &self.0 {
+            Sink::Channel(sender) => sender.is_closed(),
+            Sink::Call(_) => false,
+        }
     }
 }
 

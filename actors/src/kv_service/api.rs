@@ -34,6 +34,7 @@ pub(super) struct Inner {
     /// since after a crash thousands of leaders change at once.
     pub(super) cache: RwLock<RegionCache>,
     pub(super) jitter: Mutex<Box<dyn Rng>>,
+    pub(super) txn: super::txn::Shared,
 }
 
 impl KvService {
@@ -41,7 +42,8 @@ impl KvService {
     #[must_use]
     pub fn new(parts: ServiceParts) -> Self {
         let jitter = Mutex::new(parts.env.rngs.rng("kv_service"));
-        Self(Arc::new(Inner { parts, cache: RwLock::default(), jitter }))
+        let txn = super::txn::Shared::default();
+        Self(Arc::new(Inner { parts, cache: RwLock::default(), jitter, txn }))
     }
 
     /// The environment.
@@ -96,6 +98,12 @@ impl ServiceError {
             region: causes.region(),
             txn: None,
         }
+    }
+
+    /// What a Region said of a transaction.
+    pub(super) fn of_txn(error: TxnError, causes: &Causes) -> Self {
+        let detail = error.to_string();
+        Self { txn: Some(Box::new(error.clone())), ..Self::new(error.code(), detail, causes) }
     }
 
     /// A reply of a kind that was not asked for.

@@ -83,6 +83,9 @@ impl Inner {
             if let Reaction::Fail(code) = &reaction {
                 return Err(self.failed(*code, &failure, causes));
             }
+            if causes.is_tired_of_unsynced() {
+                return Err(self.failed(Code::NotReady, &failure, causes));
+            }
             self.react(&reaction, &route, peer, &mut turn);
             self.pause(pauses.next(&reaction), o.deadline).await;
         }
@@ -125,7 +128,8 @@ impl Inner {
         body: RegionBody,
         o: &CallOptions,
     ) -> Result<RegionReply, Failure> {
-        let is_write = is_write(&body);
+        // What became of a command of a transaction is not known either when its time is up.
+        let is_write = is_write(&body) || matches!(body, RegionBody::Txn(_));
         let target = RegionTarget { region: route.region.id, epoch: route.region.epoch };
         let traces = o.tags.clone();
         let request = RegionRequest { store: peer.store, target, body, traces };

@@ -2,7 +2,6 @@
 use super::api::{CallOptions, Inner, KvService, ScanOptions, ScanPage, ServiceError, StoppedBy};
 use super::ask::Answered;
 use super::core::{Causes, Pauses, Reaction, Route};
-use super::reads::Read;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -126,17 +125,17 @@ impl Inner {
             let anchor = part.start.clone();
             let command =
                 ReadCommand::RawScan { range: part.clone(), limit, max_bytes, reverse, keys_only };
-            match self.read(&anchor, &command, o, causes).await? {
-                Read::Reply(ReadReply::Rows { rows, rest }, _) => {
+            match self.read(&anchor, &command, o, causes).await?.of_raw()? {
+                Some((ReadReply::Rows { rows, rest }, _)) => {
                     return Ok((rows, left_of(range, &part, rest, reverse)));
                 }
-                Read::Reply(other, _) => return Err(ServiceError::unexpected(&other)),
-                Read::Moved => {}
+                Some((other, _)) => return Err(ServiceError::unexpected(&other)),
+                None => {}
             }
         }
     }
 
-    async fn first_route(
+    pub(super) async fn first_route(
         &self,
         range: &KeyRange,
         reverse: bool,
@@ -199,16 +198,16 @@ impl Inner {
         let mut causes = Causes::default();
         loop {
             let command = ReadCommand::RawChecksum { range: left.clone(), limit: CHECKSUM_ROWS };
-            match self.read(&left.start, &command, o, &mut causes).await? {
-                Read::Reply(ReadReply::Checksum { sum: more, rest }, by) => {
+            match self.read(&left.start, &command, o, &mut causes).await?.of_raw()? {
+                Some((ReadReply::Checksum { sum: more, rest }, by)) => {
                     sum.merge(&more);
                     match rest {
                         Some(rest) => left = rest,
                         None => return Ok(Part { region: Some(by.region), sum, rest: None }),
                     }
                 }
-                Read::Reply(other, _) => return Err(ServiceError::unexpected(&other)),
-                Read::Moved => return Ok(Part::moved(left, sum)),
+                Some((other, _)) => return Err(ServiceError::unexpected(&other)),
+                None => return Ok(Part::moved(left, sum)),
             }
         }
     }
@@ -254,7 +253,7 @@ fn row_bytes(row: &RawRow) -> u64 {
 }
 
 /// What is left of `whole` after `part` of it was scanned up to `rest`.
-fn left_of(
+pub(super) fn left_of(
     whole: &KeyRange,
     part: &KeyRange,
     rest: Option<KeyRange>,

@@ -6,8 +6,10 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use std::collections::{BTreeMap, VecDeque};
 use troupe_types::command::RawRow;
+use troupe_types::key::successor;
 use troupe_types::request::{Consistency, RegionBody, RegionReply};
-use troupe_types::{Key, LogIndex, Peer, ReadCommand, ReadReply};
+use troupe_types::txn::LockInfo;
+use troupe_types::{Key, KeyRange, LogIndex, Peer, ReadCommand, ReadReply};
 
 /// Keys of one command.
 const KEYS_AT_ONCE: usize = 1024;
@@ -17,6 +19,28 @@ pub(super) const COMMANDS_AT_ONCE: usize = 32;
 /// How a read of one Region ended.
 pub(super) enum Read {
     Reply(ReadReply, ServedBy),
+    /// A lock that is not stored yet must be resolved first.
+    Blocked(Box<LockInfo>),
+    Moved,
+}
+
+impl Read {
+    /// Of a read of the raw space, which knows no locks.
+    pub(super) fn of_raw(self) -> Result<Option<(ReadReply, ServedBy)>, ServiceError> {
+        match self {
+            Self::Reply(reply, by) => Ok(Some((reply, by))),
+            Self::Blocked(lock) => Err(ServiceError::unexpected(&lock)),
+            Self::Moved => Ok(None),
+        }
+    }
+}
+
+/// The leader's word on a read at another replica.
+enum Index {
+    /// Read when this is applied.
+    At(LogIndex),
+    Blocked(Box<LockInfo>),
+    /// The Region has another shape.
     Moved,
 }
 
@@ -55,13 +79,13 @@ impl Inner {
         let mut causes = Causes::default();
         let command = ReadCommand::RawGet { keys: vec![key.clone()] };
         loop {
-            match self.read(&key, &command, o, &mut causes).await? {
-                Read::Reply(ReadReply::Values(mut values), by) if values.len() == 1 => {
+            match self.read(&key, &command, o, &mut causes).await?.of_raw()? {
+                Some((ReadReply::Values(mut values), by)) if values.len() == 1 => {
                     return Ok((values.pop().flatten(), by));
                 }
-                Read::Reply(other, _) => return Err(ServiceError::unexpected(&other)),
+                Some((other, _)) => return Err(ServiceError::unexpected(&other)),
                 // One key is always inside one Region; only its route was replaced meanwhile.
-                Read::Moved => {}
+                None => {}
             }
         }
     }
@@ -82,14 +106,14 @@ impl Inner {
                 running.push(self.get_group(&keys, group, o));
             }
             let Some((group, answer)) = running.next().await else { return Ok(rows) };
-            match answer? {
-                Read::Reply(ReadReply::Values(values), _) if values.len() == group.len() => {
+            match answer?.of_raw()? {
+                Some((ReadReply::Values(values), _)) if values.len() == group.len() => {
                     for (i, value) in group.into_iter().zip(values) {
                         rows[i] = value;
                     }
                 }
-                Read::Reply(other, _) => return Err(ServiceError::unexpected(&other)),
-                Read::Moved => groups.extend(self.group_keys(&keys, group, o, &mut causes).await?),
+                Some((other, _)) => return Err(ServiceError::unexpected(&other)),
+                None => groups.extend(self.group_keys(&keys, group, o, &mut causes).await?),
             }
         }
     }
@@ -108,7 +132,7 @@ impl Inner {
     }
 
     /// Groups `wanted` (places in `keys`) by Region; no group is empty or too large.
-    async fn group_keys(
+    pub(super) async fn group_keys(
         &self,
         keys: &[Key],
         wanted: Vec<usize>,
@@ -163,6 +187,9 @@ impl Inner {
         let body = RegionBody::Read { command: command.clone(), consistency };
         match self.ask(anchor, &body, o, causes).await? {
             Answered::Reply(RegionReply::Read(reply), by) => Ok(Read::Reply(reply, by)),
+            Answered::Reply(RegionReply::ReadRefused(error), _) => {
+                Err(ServiceError::of_txn(*error, causes))
+            }
             Answered::Reply(other, _) => Err(ServiceError::unexpected(&other)),
             Answered::Moved => Ok(Read::Moved),
         }
@@ -172,6 +199,9 @@ impl Inner {
     ///
     /// A replica may have applied more than the leader has. Then a later read under the leader's lease
     /// could see less than this one saw, so the answer waits until the leader has applied as much.
+    ///
+    /// A snapshot read of the transactional space first has the leader note its timestamp, since
+    /// the leader is the one who must not let later commits land below it.
     async fn read_replica(
         &self,
         anchor: &Key,
@@ -181,8 +211,10 @@ impl Inner {
     ) -> Result<Read, ServiceError> {
         let mut pauses = Pauses::default();
         loop {
-            let Some(index) = self.leaders_index(anchor, o, causes).await? else {
-                return Ok(Read::Moved);
+            let index = match self.leaders_index(anchor, &index_body(command), o, causes).await? {
+                Index::At(index) => index,
+                Index::Blocked(lock) => return Ok(Read::Blocked(lock)),
+                Index::Moved => return Ok(Read::Moved),
             };
             let route = self.route_or_wait(anchor, o, causes).await?;
             if !command.is_inside(&route.region.range) {
@@ -197,27 +229,32 @@ impl Inner {
                 if applied <= index {
                     return Ok(read);
                 }
-                match self.leaders_index(anchor, o, causes).await? {
-                    Some(index) if applied <= index => return Ok(read),
-                    Some(_) => {}
-                    None => return Ok(Read::Moved),
+                match self.leaders_index(anchor, &RegionBody::ReadIndex, o, causes).await? {
+                    Index::At(index) if applied <= index => return Ok(read),
+                    Index::At(_) | Index::Blocked(_) => {}
+                    Index::Moved => return Ok(Read::Moved),
                 }
             }
             self.pause(pauses.next(&Reaction::NextReplica), o.deadline).await;
         }
     }
 
-    /// What the leader had applied when a majority confirmed it. `None`: the Region has another shape.
+    /// What the leader had applied when a majority confirmed it.
     async fn leaders_index(
         &self,
         anchor: &Key,
+        body: &RegionBody,
         o: &CallOptions,
         causes: &mut Causes,
-    ) -> Result<Option<LogIndex>, ServiceError> {
-        match self.ask(anchor, &RegionBody::ReadIndex, o, causes).await? {
-            Answered::Reply(RegionReply::ReadIndex(index), _) => Ok(Some(index)),
+    ) -> Result<Index, ServiceError> {
+        match self.ask(anchor, body, o, causes).await? {
+            Answered::Reply(RegionReply::ReadIndex(index), _) => Ok(Index::At(index)),
+            Answered::Reply(RegionReply::ReadBlocked(lock), _) => Ok(Index::Blocked(lock)),
+            Answered::Reply(RegionReply::ReadRefused(error), _) => {
+                Err(ServiceError::of_txn(*error, causes))
+            }
             Answered::Reply(other, _) => Err(ServiceError::unexpected(&other)),
-            Answered::Moved => Ok(None),
+            Answered::Moved => Ok(Index::Moved),
         }
     }
 
@@ -236,6 +273,9 @@ impl Inner {
             Ok(RegionReply::ReadAt { reply, applied }) => {
                 let by = ServedBy { store: peer.store, region: route.region.id };
                 return Ok(Some((Read::Reply(reply, by), applied)));
+            }
+            Ok(RegionReply::ReadRefused(error)) => {
+                return Err(ServiceError::of_txn(*error, causes));
             }
             Ok(other) => return Err(ServiceError::unexpected(&other)),
             Err(failure) => failure,
@@ -261,5 +301,29 @@ impl Inner {
             (!is_local, route.leader.is_some_and(|leader| leader.id == peer.id))
         });
         peers
+    }
+}
+
+/// How the leader is asked for the index of a read.
+fn index_body(command: &ReadCommand) -> RegionBody {
+    let snapshot = |ranges, view: &troupe_types::txn::ReadView| RegionBody::SnapshotReadIndex {
+        ranges,
+        view: Box::new(view.clone()),
+    };
+    match command {
+        ReadCommand::TxnGet { keys, view } => {
+            let one = |key: &Key| KeyRange::new(key.clone(), successor(key));
+            snapshot(keys.iter().map(one).collect(), view)
+        }
+        ReadCommand::TxnScan { range, view, .. } => snapshot(vec![range.clone()], view),
+        ReadCommand::RawGet { .. }
+        | ReadCommand::RawScan { .. }
+        | ReadCommand::RawChecksum { .. }
+        | ReadCommand::SystemScan { .. }
+        | ReadCommand::TxnBufferGet { .. }
+        | ReadCommand::ScanLocks { .. }
+        | ReadCommand::MvccByKey { .. }
+        | ReadCommand::MvccByStart { .. }
+        | ReadCommand::ScanExpired { .. } => RegionBody::ReadIndex,
     }
 }

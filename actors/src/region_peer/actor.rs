@@ -1,5 +1,5 @@
 //! The thin actor around [`super::core::RegionCore`]. Messages: `messages.rs`. Guide: `mod.rs`.
-use super::core::{CommittedEntry, Input, Output, RegionCore};
+use super::core::{CommittedEntry, Delegate, Input, Output, RegionCore};
 use super::messages::*;
 use crate::apply::{ApplyCommitted, DestroyData, InstallSnapshot};
 use crate::cell::{Acts, Cx, Mailbox, On, Port, ReplyTo};
@@ -10,6 +10,7 @@ use crate::snapshot::{GenerateSnapshot, SendSnapshot};
 use crate::store::{PeerDestroyed, RegionReported};
 use crate::trace;
 use crate::transport::{OutgoingSnapshot, Transport};
+use crate::txn_scheduler::LeadChanged;
 use bytes::Bytes;
 use protobuf::Message as _;
 use raft::eraftpb;
@@ -17,9 +18,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use troupe_storage::failure::RegionScope;
+use troupe_types::key::TXN_PREFIX;
 use troupe_types::raft_message::{RaftEnvelope, SnapshotManifest};
 use troupe_types::request::{RegionReply, RegionResult};
-use troupe_types::{ClusterId, Generation, Peer, RegionEpoch, RegionId, StoreId};
+use troupe_types::{ClusterId, Generation, Peer, RegionEpoch, RegionId, StoreId, Term};
 
 /// Who waits for an answer of the core.
 #[derive(Debug)]
@@ -61,6 +63,8 @@ pub struct PeerParts {
     pub reported: Port<RegionReported>,
     /// The Store, for the end of a peer.
     pub destroyed: Port<PeerDestroyed>,
+    /// The Store's scheduler of transactional commands.
+    pub lead_changed: Port<LeadChanged>,
 }
 
 /// See `mod.rs`.
@@ -72,6 +76,8 @@ pub struct RegionPeer {
     core: RegionCore<Waiter>,
     view: Arc<RegionView>,
     parts: PeerParts,
+    /// The term in which it serves as leader, as the scheduler was told.
+    serves: Option<Term>,
     out: Vec<Output<Waiter>>,
 }
 
@@ -85,7 +91,7 @@ impl RegionPeer {
         view: Arc<RegionView>,
         parts: PeerParts,
     ) -> Self {
-        Self { region, me, epoch, generation, core, view, parts, out: Vec::new() }
+        Self { region, me, epoch, generation, core, view, parts, serves: None, out: Vec::new() }
     }
 
     /// Late news of a former life is dropped.
@@ -134,7 +140,8 @@ impl RegionPeer {
             Output::Describe(waiter, status) => waiter.answer(Ok(RegionReply::Status(status))),
             Output::Publish(delegate) => {
                 self.epoch = delegate.region.epoch;
-                self.view.publish(delegate);
+                self.view.publish(delegate.clone());
+                self.tell_lead(&delegate);
             }
             Output::Lease(until) => self.view.set_lease(until),
             Output::Compact(through) => {
@@ -146,6 +153,17 @@ impl RegionPeer {
             Output::Role { role, term } => {
                 tracing::debug!(%region, peer = %self.me.id, role, %term, "role");
             }
+        }
+    }
+
+    /// Only Regions of the transactional space have anything to schedule.
+    fn tell_lead(&mut self, delegate: &Delegate) {
+        let serves = delegate.may_serve.then_some(delegate.term);
+        let is_txn = delegate.region.range.start.first() == Some(&TXN_PREFIX);
+        if is_txn && serves != self.serves {
+            self.serves = serves;
+            let (region, leader) = (self.region, delegate.leader);
+            self.parts.lead_changed.cast(LeadChanged { region, term: serves, leader });
         }
     }
 

@@ -106,6 +106,7 @@ impl Store {
                 send_snapshot: p.send_snapshot.clone(),
                 reported,
                 destroyed,
+                lead_changed: p.lead_changed.clone(),
             },
             ended: self.me.port::<PeerEnded>(),
             life: None,
@@ -253,6 +254,16 @@ impl Store {
                 Ok(other) => tracing::error!(?other, "PD answers a heartbeat in another way"),
                 Err(error) => tracing::debug!(%error, "PD took no heartbeat"),
             }
+        });
+    }
+
+    /// Asks which versions are still served; counts from before it is asked.
+    fn ask_safe_point(&mut self, cx: &mut Cx<'_, Self>) {
+        let asked = cx.now();
+        self.ask_pd(PdRequest::GcState, cx, move |store, result, _| match result {
+            Ok(PdReply::Gc(state)) => store.parts.safe_point.heard(state.txn_safe_point, asked),
+            Ok(other) => tracing::error!(?other, "PD answers a question for the safe point"),
+            Err(error) => tracing::debug!(%error, "PD told no safe point"),
         });
     }
 
@@ -546,6 +557,7 @@ impl On<Measured> for Store {
         if message.reports.is_empty() {
             self.space = message.space;
             self.heartbeat(cx);
+            self.ask_safe_point(cx);
         } else {
             self.send_reports(message.reports, cx);
         }

@@ -1,7 +1,7 @@
 //! Hands what the network brings to the replicas of this node's Stores. Runs on the network's threads.
 use super::core::{Addressee, addressee};
 use super::{SnapshotArrived, StoreHandle, UnroutedRaft};
-use crate::node::RaftInbox;
+use crate::node::{RaftInbox, SessionService};
 use crate::region_peer::{Expelled, RaftReceived, StoreUnreachable};
 use crate::trace;
 use crate::transport::OutgoingSnapshot;
@@ -9,17 +9,34 @@ use protobuf::Message as _;
 use raft::eraftpb;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use troupe_types::raft_message::RaftEnvelope;
 use troupe_types::{StoreId, TraceTags};
 
 /// The Stores of this node.
 #[derive(Clone, Default)]
-pub struct LocalStores {
-    stores: Arc<BTreeMap<StoreId, StoreHandle>>,
+pub struct LocalStores(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    stores: BTreeMap<StoreId, StoreHandle>,
     /// Messages that did not decode or were for another cluster or replica.
-    misdirected: Arc<AtomicU64>,
+    misdirected: AtomicU64,
+    /// Interactive transactions. Whoever serves them holds this in turn.
+    sessions: OnceLock<Weak<dyn SessionService>>,
+}
+
+/// The Stores of this node, for those that its Stores hold themselves: filled when all are started.
+#[derive(Clone, Default)]
+pub struct WeakStores(Arc<OnceLock<Weak<Inner>>>);
+
+impl WeakStores {
+    /// The Stores, while they run.
+    #[must_use]
+    pub fn get(&self) -> Option<LocalStores> {
+        self.0.get().and_then(Weak::upgrade).map(LocalStores)
+    }
 }
 
 impl LocalStores {
@@ -27,30 +44,45 @@ impl LocalStores {
     #[must_use]
     pub fn new(stores: impl IntoIterator<Item = StoreHandle>) -> Self {
         let stores = stores.into_iter().map(|handle| (handle.id, handle)).collect();
-        Self { stores: Arc::new(stores), misdirected: Arc::default() }
+        let all = Self(Arc::new(Inner { stores, ..Inner::default() }));
+        for store in all.iter() {
+            let _ = store.siblings.0.set(Arc::downgrade(&all.0));
+        }
+        all
+    }
+
+    /// From now on `sessions` serves interactive transactions, as long as somebody holds it.
+    pub fn serve_sessions(&self, sessions: &Arc<dyn SessionService>) {
+        let _ = self.0.sessions.set(Arc::downgrade(sessions));
+    }
+
+    /// Who serves interactive transactions, if anybody does.
+    #[must_use]
+    pub fn sessions(&self) -> Option<Arc<dyn SessionService>> {
+        self.0.sessions.get().and_then(Weak::upgrade)
     }
 
     /// The Store with `id`.
     #[must_use]
     pub fn get(&self, id: StoreId) -> Option<&StoreHandle> {
-        self.stores.get(&id)
+        self.0.stores.get(&id)
     }
 
     /// All of them, by id.
     pub fn iter(&self) -> impl Iterator<Item = &StoreHandle> {
-        self.stores.values()
+        self.0.stores.values()
     }
 
     /// Messages that did not decode or were for another cluster or replica.
     #[must_use]
     pub fn misdirected(&self) -> u64 {
-        self.misdirected.load(Ordering::Relaxed)
+        self.0.misdirected.load(Ordering::Relaxed)
     }
 
     fn deliver_one(&self, store: &StoreHandle, envelope: RaftEnvelope) {
         let is_ours = envelope.cluster == store.cluster && envelope.to.store == store.id;
         if !is_ours {
-            self.misdirected.fetch_add(1, Ordering::Relaxed);
+            self.0.misdirected.fetch_add(1, Ordering::Relaxed);
             return;
         }
         let Some(handle) = store.router.get(envelope.region) else {
@@ -64,7 +96,7 @@ impl LocalStores {
                 return;
             }
             Addressee::Nobody => {
-                self.misdirected.fetch_add(1, Ordering::Relaxed);
+                self.0.misdirected.fetch_add(1, Ordering::Relaxed);
                 return;
             }
         }
@@ -78,7 +110,7 @@ impl LocalStores {
                 let _ = handle.mailbox.tell(RaftReceived { from, epoch, message });
             }
             None => {
-                self.misdirected.fetch_add(1, Ordering::Relaxed);
+                self.0.misdirected.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
@@ -94,8 +126,8 @@ fn parse(envelope: &RaftEnvelope) -> Option<eraftpb::Message> {
 
 impl RaftInbox for LocalStores {
     fn deliver(&self, to: StoreId, messages: Vec<RaftEnvelope>, tags: TraceTags) {
-        let Some(store) = self.stores.get(&to) else {
-            self.misdirected.fetch_add(messages.len() as u64, Ordering::Relaxed);
+        let Some(store) = self.0.stores.get(&to) else {
+            self.0.misdirected.fetch_add(messages.len() as u64, Ordering::Relaxed);
             return;
         };
         trace::with_tags(tags, || {
@@ -106,18 +138,18 @@ impl RaftInbox for LocalStores {
     }
 
     fn deliver_snapshot(&self, to: StoreId, snapshot: OutgoingSnapshot) {
-        if let Some(store) = self.stores.get(&to) {
+        if let Some(store) = self.0.stores.get(&to) {
             // A snapshot that is not taken lies in its folder until the folder is swept.
             let _ = store.mailbox.tell(SnapshotArrived { snapshot });
         }
     }
 
     fn snapshot_folder(&self, to: StoreId) -> Option<PathBuf> {
-        self.stores.get(&to).map(|store| store.snapshot_folder.clone())
+        self.0.stores.get(&to).map(|store| store.snapshot_folder.clone())
     }
 
     fn report_unreachable(&self, to: StoreId) {
-        for store in self.stores.values() {
+        for store in self.0.stores.values() {
             for (_, handle) in store.router.list() {
                 let talks_to_it = handle
                     .view

@@ -26,6 +26,11 @@ use troupe_types::request::{
 };
 use troupe_types::{LogIndex, Moment, ReadCommand, RegionError, StoreId, WriteCommand};
 
+mod txn;
+
+#[cfg(test)]
+mod tests;
+
 /// Point reads of at most so many keys run in place.
 const KEYS_IN_PLACE: usize = 16;
 
@@ -38,6 +43,7 @@ impl RegionService for LocalStores {
         let Some(store) = self.get(request.store).cloned() else {
             return Box::pin(async { Err(RegionError::WrongRecipient) });
         };
+        let stores = self.clone();
         let served = async move {
             let RegionRequest { target, body, .. } = request;
             match body {
@@ -61,13 +67,13 @@ impl RegionService for LocalStores {
                     store.read_at(target, command, index, deadline).await
                 }
                 RegionBody::Release => store.release(target, deadline).await,
-                RegionBody::Txn(_)
-                | RegionBody::SnapshotReadIndex { .. }
-                | RegionBody::Detect(_)
-                | RegionBody::Session(_)
-                | RegionBody::LockWaits => {
-                    Err(RegionError::Malformed { what: "not served here".to_owned() })
+                RegionBody::Txn(command) => store.txn(target, *command, deadline).await,
+                RegionBody::SnapshotReadIndex { ranges, view } => {
+                    store.snapshot_read_index(target, ranges, *view, deadline).await
                 }
+                RegionBody::Detect(request) => store.detect(target, request),
+                RegionBody::Session(request) => stores.session(target, *request, deadline).await,
+                RegionBody::LockWaits => store.lock_waits(target, deadline).await,
             }
         };
         Box::pin(trace::scoped(trace::current().tags, served))
@@ -195,6 +201,9 @@ impl StoreHandle {
         deadline: Moment,
     ) -> RegionResult {
         let handle = self.peer(target)?;
+        let ts = command.view().map(|view| view.ts);
+        let in_the_way = self.note_read(&command);
+        let asked = (!in_the_way.is_empty()).then(|| command.clone());
         let by_lease = match consistency {
             Consistency::Leader => handle.view.lease_snapshot(&*self.engine, &*self.env.clock),
             Consistency::Linearizable | Consistency::Follower => None,
@@ -206,7 +215,12 @@ impl StoreHandle {
                 self.engine.snapshot()
             }
         };
-        self.read_snapshot(&handle, target, command, (snapshot, deadline)).await
+        let reply = self.read_snapshot(&handle, target, command, (snapshot, deadline)).await?;
+        let reply = match asked {
+            Some(command) => in_the_way.merge(&command, reply),
+            None => reply,
+        };
+        self.check_read(target, ts, reply)
     }
 
     async fn read_index(
@@ -225,6 +239,7 @@ impl StoreHandle {
         deadline: Moment,
     ) -> RegionResult {
         let handle = self.peer(target)?;
+        let ts = command.view().map(|view| view.ts);
         self.ask(&handle, deadline, Outcome::NoEffect, |reply| AppliedQuery { index, reply })
             .await?;
         let snapshot = self.engine.snapshot();
@@ -234,7 +249,8 @@ impl StoreHandle {
             Ok(None) => return Err(RegionError::RegionNotFound { region, store: self.id }),
             Err(error) => failure::fatal(&error),
         };
-        match self.read_snapshot(&handle, target, command, (snapshot, deadline)).await? {
+        let read = self.read_snapshot(&handle, target, command, (snapshot, deadline)).await?;
+        match self.check_read(target, ts, read)? {
             RegionReply::Read(reply) => Ok(RegionReply::ReadAt { reply, applied }),
             other => Ok(other),
         }
@@ -261,8 +277,11 @@ impl StoreHandle {
         }
         self.reads.fetch_add(1, Ordering::Relaxed);
         let now = self.env.clock.unix();
-        let is_small =
-            matches!(&command, ReadCommand::RawGet { keys } if keys.len() <= KEYS_IN_PLACE);
+        let is_small = matches!(
+            &command,
+            ReadCommand::RawGet { keys } | ReadCommand::TxnGet { keys, .. }
+                if keys.len() <= KEYS_IN_PLACE
+        );
         if is_small {
             return finish(read::read(&*snapshot, &command, now));
         }
@@ -290,6 +309,14 @@ fn finish(result: Result<troupe_types::ReadReply, troupe_storage::StorageError>)
 
 fn busy(what: BusyReason) -> RegionError {
     RegionError::ServerIsBusy { what, backoff_ms: 10 }
+}
+
+/// What a message that was not taken means for its sender: it had no effect.
+fn refused_by(refused: Refused, region: troupe_types::RegionId) -> RegionError {
+    match refused {
+        Refused::Full { .. } => busy(BusyReason::Mailbox),
+        Refused::Down { .. } => RegionError::NotReady { region, why: NotReadyReason::Restarting },
+    }
 }
 
 fn refused(refused: Refused, store: &StoreHandle, handle: &PeerHandle) -> RegionError {

@@ -1,10 +1,12 @@
 //! Starts a Store: mends what a crash left half done, then starts its actors in order.
 use super::core::ChoreTimes;
+use super::inbox::WeakStores;
 use super::safe_point::{TRUST, TxnSafePoint};
 use super::{Store, chores, recovery};
 use crate::apply::Apply;
 use crate::apply::executor::{ApplyFigures, Executor, install_snapshot};
 use crate::cell::{Acts, Mailbox, Port};
+use crate::deadlock::{DetectorClient, DetectorHost};
 use crate::env::{Env, Worker};
 use crate::log_writer::LogWriter;
 use crate::node::{PdCaller, SharedDirectory};
@@ -14,6 +16,10 @@ use crate::router::Router;
 use crate::snapshot::{GenerateSnapshot, SendSnapshot};
 use crate::supervision::{Policy, start_essential, start_essential_as};
 use crate::transport::Transport;
+use crate::txn_scheduler;
+use crate::txn_scheduler::{
+    ConcurrencyManager, LeadChanged, SchedulerHandle, SchedulerOptions, SchedulerParts,
+};
 use arc_swap::ArcSwap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -43,6 +49,8 @@ pub struct StoreOptions {
     pub orphan_after: Duration,
     /// Threads for scans.
     pub read_threads: usize,
+    /// Threads for commands of transactions.
+    pub txn_threads: usize,
 }
 
 /// Replicas found on disk.
@@ -105,6 +113,8 @@ pub struct StoreParts {
     pub(super) send_snapshot: Port<SendSnapshot>,
     pub(super) log_writer: Mailbox<LogWriter>,
     pub(super) apply: Mailbox<Apply>,
+    pub(super) lead_changed: Port<LeadChanged>,
+    pub(super) safe_point: TxnSafePoint,
     pub(super) router: Arc<Router>,
     pub(super) chores: Arc<dyn Worker>,
     pub(super) figures: Arc<ApplyFigures>,
@@ -139,6 +149,14 @@ pub struct StoreHandle {
     pub disk_full: Arc<AtomicBool>,
     /// Which versions of the transactional space it serves.
     pub safe_point: TxnSafePoint,
+    /// Executes commands of transactions.
+    pub scheduler: SchedulerHandle,
+    /// What its readers and committing transactions tell each other.
+    pub concurrency: Arc<ConcurrencyManager>,
+    /// The graph of waits, where it leads the system Region.
+    pub deadlocks: Arc<DetectorHost>,
+    /// All Stores of the node, once they are started.
+    pub siblings: WeakStores,
     /// Reads served.
     pub reads: Arc<AtomicU64>,
     /// What it applied.
@@ -203,6 +221,28 @@ pub fn start(parent: ActorId, setup: &StoreSetup) -> StoreHandle {
     });
     let reads = Arc::new(AtomicU64::new(0));
     let health = Arc::new(ArcSwap::from_pointee(chores::or_fatal(disks.engine.health())));
+    let safe_point = TxnSafePoint::unknown(TRUST);
+    let concurrency = Arc::new(ConcurrencyManager::default());
+    let siblings = WeakStores::default();
+    let (transport, directory) = (setup.transport.clone(), setup.directory.clone());
+    let detector = DetectorClient::new(env.clone(), transport, directory, siblings.clone());
+    let scheduler = SchedulerParts {
+        env: env.clone(),
+        store: ident.store,
+        router: router.clone(),
+        engine: disks.engine.clone(),
+        pd: setup.pd.clone(),
+        detector: Arc::new(detector),
+        concurrency: concurrency.clone(),
+        disk_full: disk_full.clone(),
+        safe_point: safe_point.clone(),
+        execute: troupe_storage::txn::execute,
+        worker: thread("txn", options.txn_threads),
+        threads: options.txn_threads,
+        options: SchedulerOptions::default(),
+        policy: options.policy,
+    };
+    let scheduler = txn_scheduler::start(scheduler, entry.id);
     let parts = StoreParts {
         env: env.clone(),
         ident: ident.clone(),
@@ -216,6 +256,8 @@ pub fn start(parent: ActorId, setup: &StoreSetup) -> StoreHandle {
         send_snapshot: setup.send_snapshot.clone(),
         log_writer,
         apply,
+        lead_changed: scheduler.lead_changed.clone(),
+        safe_point: safe_point.clone(),
         router: router.clone(),
         chores: thread("chores", 1),
         figures: figures.clone(),
@@ -236,7 +278,11 @@ pub fn start(parent: ActorId, setup: &StoreSetup) -> StoreHandle {
         env: env.clone(),
         snapshot_folder: setup.snapshot_folder.clone(),
         disk_full,
-        safe_point: TxnSafePoint::unknown(TRUST),
+        safe_point,
+        scheduler,
+        concurrency,
+        deadlocks: Arc::default(),
+        siblings,
         reads,
         figures,
         health,

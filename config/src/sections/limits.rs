@@ -20,8 +20,25 @@ section! {
         scan_rows_max: usize = 10_000,
         /// Keys and values of a scan's page; the page ends with the row that passes it.
         scan_bytes: ByteSize = ByteSize::mib(8),
-        /// Largest body of an HTTP request that is not streamed. At least `batch-bytes`.
-        body: ByteSize = ByteSize::mib(16),
+        /// Conditions and steps of a transaction in one request.
+        txn_ops: usize = 4096,
+        /// Keys and values of a transaction in one request.
+        txn_bytes: ByteSize = ByteSize::mib(16),
+        /// Keys and values that an interactive transaction may write.
+        txn_session_bytes: ByteSize = ByteSize::mib(64),
+        /// An interactive transaction is rolled back after so long without a request, if its begin
+        /// does not say.
+        #[serde(with = "crate::units::duration")]
+        txn_idle: Duration = Duration::from_secs(30),
+        /// The longest such time that a begin may ask for.
+        #[serde(with = "crate::units::duration")]
+        txn_idle_max: Duration = Duration::from_secs(600),
+        /// Interactive transactions that are open on a node at the same time; more are refused as
+        /// busy.
+        txn_open: usize = 256,
+        /// Largest body of an HTTP request that is not streamed. At least `batch-bytes`, and
+        /// `txn-bytes` and a third, as base64 needs.
+        body: ByteSize = ByteSize::mib(24),
         /// Longest line of an import. At least `value` and a third, as base64 needs.
         import_line: ByteSize = ByteSize::mib(9),
         /// A request is given up after so long, if it does not say.

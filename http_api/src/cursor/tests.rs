@@ -1,13 +1,13 @@
 //! Cursors come back whole, and any change is found.
-use super::{Question, decode, encode, flags};
+use super::{Place, Question, decode, encode, flags};
 use proptest::prelude::*;
-use troupe_types::{ClusterId, Code, KeyRange};
+use troupe_types::{ClusterId, Code, KeyRange, Timestamp};
 
 proptest! {
     #[test]
-    fn what_is_left_comes_back(start: Vec<u8>, end: Vec<u8>, a: Vec<u8>, b: Vec<u8>, flag in 0_u8..8) {
+    fn what_is_left_comes_back(start: Vec<u8>, end: Vec<u8>, a: Vec<u8>, b: Vec<u8>, flag in 0_u8..8, ts: u64) {
         let question = Question { range: KeyRange::new(a, b), flags: flag };
-        let rest = KeyRange::new(start, end);
+        let rest = Place { rest: KeyRange::new(start, end), read_ts: Timestamp(ts) };
         let cursor = encode(ClusterId(7), &question, &rest);
         prop_assert_eq!(decode(ClusterId(7), &question, &cursor).unwrap(), rest);
         prop_assert_eq!(decode(ClusterId(8), &question, &cursor).unwrap_err().code, Code::BadCursor);
@@ -16,7 +16,7 @@ proptest! {
     #[test]
     fn a_changed_cursor_is_refused(at in 0_usize..60, to in "[A-Za-z0-9_-]") {
         let question = Question { range: KeyRange::new(&b"a"[..], &b"z"[..]), flags: 0 };
-        let rest = KeyRange::new(&b"mmmmmmmmmmmmmmmm"[..], &b"z"[..]);
+        let rest = Place::new(KeyRange::new(&b"mmmmmmmmmmmmmmmm"[..], &b"z"[..]));
         let cursor = encode(ClusterId(7), &question, &rest);
         let at = at % cursor.len();
         let mut changed = cursor.clone();
@@ -36,7 +36,7 @@ proptest! {
 fn a_cursor_belongs_to_its_question() {
     let range = KeyRange::new(&b"a"[..], &b"z"[..]);
     let question = Question { range: range.clone(), flags: 0 };
-    let cursor = encode(ClusterId(7), &question, &range);
+    let cursor = encode(ClusterId(7), &question, &Place::new(range.clone()));
     let others = [
         Question { range: range.clone(), flags: flags::REVERSE },
         Question { range: range.clone(), flags: flags::REGIONS },

@@ -6,6 +6,7 @@
 //! | [`strict`] | decoding that names what it does not know |
 //! | [`request`] | bodies of requests |
 //! | [`reply`] | what replies are made of; bodies of the raw space |
+//! | [`txn`] | bodies of the transactional space |
 //! | [`cluster`], [`node`] | bodies of replies about the cluster and this node |
 pub mod bytes;
 pub mod cluster;
@@ -13,3 +14,4 @@ pub mod node;
 pub mod reply;
 pub mod request;
 pub mod strict;
+pub mod txn;

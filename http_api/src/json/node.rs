@@ -240,6 +240,18 @@ pub struct LimitsOut {
     pub scan_rows_max: usize,
     /// Bytes of a page.
     pub scan_bytes: u64,
+    /// Conditions and steps of a transaction in one request.
+    pub txn_ops: usize,
+    /// Bytes of these.
+    pub txn_bytes: u64,
+    /// Bytes that an interactive transaction may write.
+    pub txn_session_bytes: u64,
+    /// Milliseconds that an interactive transaction may be idle, if its begin does not say.
+    pub txn_idle_ms: u64,
+    /// Milliseconds of this that a begin may ask for.
+    pub txn_idle_max_ms: u64,
+    /// Interactive transactions that a node holds open at the same time.
+    pub txn_open: usize,
     /// Bytes of a body that is not streamed.
     pub body_bytes: u64,
     /// Bytes of a line of an import.

@@ -234,6 +234,10 @@ pub struct ExportEnd {
     /// Checksum of all rows, as of `POST /v1/raw/checksum`.
     #[schema(value_type = String)]
     pub checksum: Hex64,
+    /// As of when all rows were read; only of the transactional space.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub read_ts: Option<Decimal>,
 }
 
 /// A line of progress of an import.

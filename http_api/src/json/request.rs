@@ -41,6 +41,8 @@ pub struct Trailer {
     pub rows: u64,
     /// Checksum of the export, hexadecimal.
     pub checksum: String,
+    /// As of when an export of the transactional space was read.
+    pub read_ts: Option<String>,
 }
 
 /// A page of rows to read.

@@ -20,9 +20,13 @@ pub fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
 }
 
 /// Serde tells an unknown field only by its message: ``unknown field `a`, expected `b` or `c` …``.
+/// What it calls a variant is the one field of an object, such as the kind of a step.
 fn json_problem(error: &serde_json::Error) -> Problem {
     let message = error.to_string();
-    let Some(rest) = message.strip_prefix("unknown field `") else {
+    let unknown_name = ["unknown field `", "unknown variant `"]
+        .into_iter()
+        .find_map(|at| message.strip_prefix(at));
+    let Some(rest) = unknown_name else {
         return Problem::new(Code::BadJson, message);
     };
     let (field, rest) = rest.split_once("`, ").unwrap_or((rest, ""));

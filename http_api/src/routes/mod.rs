@@ -4,6 +4,12 @@
 //! | file | paths |
 //! |---|---|
 //! | [`operation`] | what an operation is |
+//! | [`kv_key`] | `/v1/kv/keys/{key}` |
+//! | [`kv_batch`] | `/v1/kv/{get,put,delete,import}` |
+//! | [`kv_scan`] | `/v1/kv/scan`, also as a stream (export) |
+//! | [`kv_range`] | `/v1/kv/{delete-range,history}` |
+//! | [`txn`], [`txns`] | `/v1/txn`, `/v1/txns` |
+//! | [`locks`], [`gc`] | `/v1/locks`, `/v1/deadlocks`, `/v1/gc` |
 //! | [`raw_key`] | `/v1/raw/keys/{key}` |
 //! | [`raw_batch`] | `/v1/raw/{get,put,delete,cas}` |
 //! | [`raw_scan`] | `/v1/raw/scan`, also as a stream (export) |
@@ -15,6 +21,12 @@
 //! | [`system`], [`docs`] | health, metrics, limits, documentation |
 pub mod cluster;
 pub mod docs;
+pub mod gc;
+pub mod kv_batch;
+pub mod kv_key;
+pub mod kv_range;
+pub mod kv_scan;
+pub mod locks;
 pub mod node;
 pub mod operation;
 pub mod operators;
@@ -26,6 +38,8 @@ pub mod raw_scan;
 pub mod regions;
 pub mod system;
 pub mod traces;
+pub mod txn;
+pub mod txns;
 
 pub use operation::{Operation, Place, Placed, ResourceOps, Verb};
 
@@ -36,10 +50,14 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use serde::Serialize;
 use troupe_actors::kv_service::ServedBy;
-use troupe_types::Code;
+use troupe_types::{Code, Timestamp};
 
 /// Which replica answered.
 static SERVED_BY: HeaderName = HeaderName::from_static("kv-served-by");
+/// As of when something was read.
+static READ_TS: HeaderName = HeaderName::from_static("kv-read-ts");
+/// When something was committed.
+static COMMIT_TS: HeaderName = HeaderName::from_static("kv-commit-ts");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// What a handler answers.
@@ -49,6 +67,14 @@ pub type Answer = Result<HttpResponse, Problem>;
 #[must_use]
 pub fn all() -> Vec<&'static Operation> {
     [
+        kv_key::OPERATIONS,
+        kv_batch::OPERATIONS,
+        kv_scan::OPERATIONS,
+        kv_range::OPERATIONS,
+        txn::OPERATIONS,
+        txns::OPERATIONS,
+        locks::OPERATIONS,
+        gc::OPERATIONS,
         raw_key::OPERATIONS,
         raw_batch::OPERATIONS,
         raw_scan::OPERATIONS,
@@ -126,6 +152,11 @@ fn json_with<T: Serialize>(mut builder: HttpResponseBuilder, reply: &T) -> Answe
 /// A 200 reply.
 fn ok<T: Serialize>(reply: &T) -> Answer {
     json(StatusCode::OK, reply)
+}
+
+/// A timestamp as a header.
+fn decimal(ts: Timestamp) -> HeaderValue {
+    HeaderValue::try_from(ts.to_string()).expect("invariant: decimal digits")
 }
 
 /// Says which replica answered.

@@ -1,6 +1,6 @@
 //! `/v1/raw/{get,put,delete,cas}`: several keys, or one under a condition.
 use super::operation::{Content, Holds, Operation, READ, Reply, Verb, query, schema};
-use super::raw_key::{expiry, refuse_idempotency_key};
+use super::raw_key::refuse_idempotency_key;
 use super::{Answer, json, json_with, ok, served_by};
 use crate::error::Problem;
 use crate::gate::body::{Body, BodyKind};
@@ -9,15 +9,17 @@ use crate::json::bytes::{BytesIn, BytesOut, ENCODINGS};
 use crate::json::reply::{
     DeletedOut, FailedKey, ItemOut, ItemsOut, RowOut, SwappedOut, WrittenOut, user_part,
 };
-use crate::json::request::{CasBody, Expect, KeysBody, PutBody, RowIn};
+use crate::json::request::{CasBody, Expect, KeysBody, PutBody};
 use crate::json::strict::from_json;
+use crate::rows::{
+    CheckedRow, check_bytes, check_count, expiry, row, stored_key, stored_keys, ttl_ms, value,
+};
+use crate::space::Space;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use bytes::Bytes;
 use troupe_actors::kv_service::{ServiceError, WriteOutcome};
 use troupe_types::command::{RawChange, RawExpectation};
-use troupe_types::key::raw_key;
-use troupe_types::{Class, Code, Key, UnixMillis};
+use troupe_types::{Class, Code, Key};
 
 const ENC: super::operation::Param =
     query("enc", Holds::Choice(ENCODINGS), "How bytes are shown. Default: auto.");
@@ -121,7 +123,7 @@ pub const OPERATIONS: &[Operation] = &[
 
 async fn get(call: Call, body: Body) -> Answer {
     let enc = call.enc()?;
-    let keys = stored_keys(&call, from_json::<KeysBody>(&body.0)?.keys)?;
+    let keys = stored_keys(&call, Space::Raw, from_json::<KeysBody>(&body.0)?.keys)?;
     let rows = call.service().raw_batch_get(keys.clone(), &call.options()).await?;
     let now = call.state.parts.env.clock.unix();
     let item = |(key, row): (&Key, _)| match row {
@@ -134,15 +136,16 @@ async fn get(call: Call, body: Body) -> Answer {
 async fn put(call: Call, body: Body) -> Answer {
     let items = from_json::<PutBody>(&body.0)?.items;
     check_count(&call, items.len())?;
-    let changes = items.into_iter().map(|row| put_change(&call, row));
-    let changes = changes.collect::<Result<Vec<_>, _>>()?;
-    check_bytes(&call, &changes)?;
+    let checked = items.into_iter().map(|item| row(&call, Space::Raw, item));
+    let checked = checked.collect::<Result<Vec<_>, _>>()?;
+    check_bytes(&call, &checked)?;
+    let changes = checked.into_iter().map(|row| put_change(&call, row)).collect();
     let outcome = call.service().raw_write(changes, &call.options()).await;
     batch_reply(outcome, |written, failed| json(status(&failed), &WrittenOut { written, failed }))
 }
 
 async fn delete(call: Call, body: Body) -> Answer {
-    let keys = stored_keys(&call, from_json::<KeysBody>(&body.0)?.keys)?;
+    let keys = stored_keys(&call, Space::Raw, from_json::<KeysBody>(&body.0)?.keys)?;
     let changes = keys.into_iter().map(|key| (key, RawChange::Delete)).collect();
     let outcome = call.service().raw_write(changes, &call.options()).await;
     batch_reply(outcome, |deleted, failed| json(status(&failed), &DeletedOut { deleted, failed }))
@@ -171,7 +174,7 @@ async fn cas(request: HttpRequest, call: Call, body: Body) -> Answer {
     let (enc, body) = (call.enc()?, from_json::<CasBody>(&body.0)?);
     let (expect, change) =
         (expectation(&call, body.expect)?, cas_change(&call, &body.ttl, (body.put, body.delete))?);
-    let key = stored_key(&call, body.key)?;
+    let key = stored_key(&call, Space::Raw, body.key)?;
     let (succeeded, previous, by) =
         call.service().raw_cas(key, expect, change, &call.options()).await?;
     let previous = previous.map(|value| BytesOut::value(value, enc));
@@ -184,7 +187,7 @@ fn expectation(call: &Call, expect: Expect) -> Result<RawExpectation, Problem> {
     match (expect.absent, expect.present, expect.value) {
         (true, false, None) => Ok(RawExpectation::Absent),
         (false, true, None) => Ok(RawExpectation::Present),
-        (false, false, Some(value)) => Ok(RawExpectation::Equals(checked_value(call, value)?)),
+        (false, false, Some(expected)) => Ok(RawExpectation::Equals(value(call, expected)?)),
         _ => {
             let detail = "`expect` is one of {\"absent\":true}, {\"present\":true}, {\"value\":…}";
             Err(Problem::bad_parameter("expect", detail))
@@ -198,10 +201,11 @@ fn cas_change(
     (put, delete): (Option<BytesIn>, bool),
 ) -> Result<RawChange, Problem> {
     match (put, delete, ttl) {
-        (Some(value), false, ttl) => Ok(RawChange::Put {
-            value: checked_value(call, value)?,
-            expires_at: ttl.as_deref().map(|ttl| expiry(call, ttl)).transpose()?,
-        }),
+        (Some(new), false, ttl) => {
+            let ttl = ttl.as_deref().map(ttl_ms).transpose()?;
+            let expires_at = ttl.map(|ttl| expiry(call, ttl));
+            Ok(RawChange::Put { value: value(call, new)?, expires_at })
+        }
         (None, true, None) => Ok(RawChange::Delete),
         (None, true, Some(_)) => Err(Problem::bad_parameter("ttl", "`ttl` goes with `put`")),
         (Some(_), true, _) | (None, false, _) => {
@@ -211,55 +215,7 @@ fn cas_change(
     }
 }
 
-fn put_change(call: &Call, row: RowIn) -> Result<(Key, RawChange), Problem> {
-    let (key, value, expires_at) = row_of(call, row)?;
-    Ok((key, RawChange::Put { value, expires_at }))
-}
-
-/// A row that was checked: stored key, value, end.
-pub(crate) type CheckedRow = (Key, Bytes, Option<UnixMillis>);
-
-/// Checks a row.
-///
-/// # Errors
-/// `BAD_ENCODING`, `BAD_PARAMETER`, `TOO_LARGE`.
-pub(crate) fn row_of(call: &Call, row: RowIn) -> Result<CheckedRow, Problem> {
-    let expires_at = row.ttl.as_deref().map(|ttl| expiry(call, ttl)).transpose()?;
-    Ok((stored_key(call, row.key)?, checked_value(call, row.value)?, expires_at))
-}
-
-fn stored_key(call: &Call, key: BytesIn) -> Result<Key, Problem> {
-    let key = key.key()?;
-    call.check_key(&key)?;
-    Ok(raw_key(0, &key))
-}
-
-fn stored_keys(call: &Call, keys: Vec<BytesIn>) -> Result<Vec<Key>, Problem> {
-    check_count(call, keys.len())?;
-    keys.into_iter().map(|key| stored_key(call, key)).collect()
-}
-
-fn checked_value(call: &Call, value: BytesIn) -> Result<Bytes, Problem> {
-    let value = value.value()?;
-    let (limit, actual) = (call.state.parts.config.limits.value.bytes(), value.len() as u64);
-    if actual > limit { Err(Problem::too_large("value_bytes", limit, actual)) } else { Ok(value) }
-}
-
-fn check_count(call: &Call, count: usize) -> Result<(), Problem> {
-    let limit = call.state.parts.config.limits.batch_keys;
-    match count {
-        0 => Err(Problem::new(Code::BadParameter, "a batch has at least one key")),
-        count if count > limit => Err(Problem::too_large("batch_keys", limit as u64, count as u64)),
-        _ => Ok(()),
-    }
-}
-
-fn check_bytes(call: &Call, changes: &[(Key, RawChange)]) -> Result<(), Problem> {
-    let size = |(key, change): &(Key, RawChange)| match change {
-        RawChange::Put { value, .. } => key.len() + value.len(),
-        RawChange::Delete => key.len(),
-    };
-    let bytes = changes.iter().map(size).sum::<usize>() as u64;
-    let limit = call.state.parts.config.limits.batch_bytes.bytes();
-    if bytes > limit { Err(Problem::too_large("batch_bytes", limit, bytes)) } else { Ok(()) }
+fn put_change(call: &Call, row: CheckedRow) -> (Key, RawChange) {
+    let expires_at = row.ttl_ms.map(|ttl| expiry(call, ttl));
+    (row.key, RawChange::Put { value: row.value, expires_at })
 }

@@ -9,6 +9,7 @@ use crate::gate::call::Call;
 use crate::import::{Import, Stopped};
 use crate::json::reply::{Hex64, ImportEnd, Progress, to_json};
 use crate::json::request::RowIn;
+use crate::space::Space;
 use actix_web::http::header;
 use actix_web::{HttpResponse, web};
 use bytes::Bytes;
@@ -50,8 +51,16 @@ pub const OPERATIONS: &[Operation] = &[Operation {
 }];
 
 async fn import(call: Call, body: BodyStream) -> Answer {
+    answer(call, Space::Raw, body).await
+}
+
+/// Imports into `space`.
+///
+/// # Errors
+/// Those of the first line; later ones stand in the last line.
+pub(crate) async fn answer(call: Call, space: Space, body: BodyStream) -> Answer {
     let request = call.passport.id;
-    let import = Import::start(call, body.0).await?;
+    let import = Import::start(call, space, body.0).await?;
     // The import must run on while the client does not yet read the reply: most read it at the end.
     let (lines, receiver) = mpsc::channel(4);
     actix_web::rt::spawn(run(import, lines, request));

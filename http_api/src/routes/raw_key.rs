@@ -5,23 +5,21 @@ use super::operation::{
 use super::{Answer, accepts, json_with, served_by};
 use crate::error::Problem;
 use crate::gate::body::{Body, BodyKind};
-use crate::gate::call::{Call, header_text, read_duration};
-use crate::json::bytes::{BytesOut, ENCODINGS, Enc, KEY_ENCODINGS, percent_decode};
+use crate::gate::call::{Call, header_text};
+use crate::json::bytes::{BytesOut, ENCODINGS, Enc, KEY_ENCODINGS};
 use crate::json::reply::{Hex64, KeyWritten, RowOut};
+use crate::rows::{expiry, key_in_path, not_found, ttl_ms};
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
-use std::time::Duration;
 use troupe_actors::kv_service::ServedBy;
 use troupe_types::command::{RawChange, RawExpectation, RawRow};
 use troupe_types::key::raw_key;
 use troupe_types::raw_value::value_hash;
-use troupe_types::{Code, Key, UnixMillis};
+use troupe_types::{Code, Key};
 
 const PATH: &str = "/v1/raw/keys/{key:.*}";
 /// What stands in front of the key.
 const BEFORE_KEY: &str = "/v1/raw/keys/";
-/// Longest life of a row that ends: 100 years.
-const TTL_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 const KEY: Param = path(
     "key",
@@ -114,7 +112,7 @@ fn reads() -> impl actix_web::guard::Guard {
 }
 
 async fn get(request: HttpRequest, call: Call) -> Answer {
-    let (key, enc) = (key_of(&request, &call)?, call.enc()?);
+    let (key, enc) = (key_in_path(&request, &call, BEFORE_KEY)?, call.enc()?);
     let raw = call.query.switch("raw")? || accepts(&request, "application/octet-stream");
     let known = read_etag(request.headers(), "if-none-match")?;
     let (row, by) = call.service().raw_get(raw_key(0, &key), &call.options()).await?;
@@ -149,8 +147,9 @@ fn show(row: RawRow, by: ServedBy, shown: &Shown<'_>) -> Answer {
 }
 
 async fn put(request: HttpRequest, call: Call, body: Body) -> Answer {
-    let key = key_of(&request, &call)?;
-    let expires_at = call.query.get("ttl").map(|ttl| expiry(&call, ttl)).transpose()?;
+    let key = key_in_path(&request, &call, BEFORE_KEY)?;
+    let expires_at = call.query.get("ttl").map(ttl_ms).transpose()?;
+    let expires_at = expires_at.map(|ttl| expiry(&call, ttl));
     let expect = condition(request.headers())?;
     let created = expect == Some(RawExpectation::Absent);
     let etag = value_hash(&body.0);
@@ -162,7 +161,7 @@ async fn put(request: HttpRequest, call: Call, body: Body) -> Answer {
 }
 
 async fn delete(request: HttpRequest, call: Call) -> Answer {
-    let key = key_of(&request, &call)?;
+    let key = key_in_path(&request, &call, BEFORE_KEY)?;
     let expect = condition(request.headers())?;
     let by = write(&request, &call, (key.clone(), RawChange::Delete), expect).await?;
     let key = BytesOut::key(key, Enc::Auto);
@@ -218,33 +217,6 @@ pub fn refuse_idempotency_key(headers: &HeaderMap) -> Result<(), Problem> {
         return Err(Problem::new(Code::IdempotencyUnsupported, detail));
     }
     Ok(())
-}
-
-/// When a row that lives for `ttl` from now ends.
-///
-/// # Errors
-/// `BAD_PARAMETER`.
-pub fn expiry(call: &Call, ttl: &str) -> Result<UnixMillis, Problem> {
-    let ttl = read_duration("ttl", ttl)?;
-    if ttl > TTL_MAX {
-        return Err(Problem::bad_parameter("ttl", "a row lives for 100 years at most"));
-    }
-    let ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1);
-    Ok(UnixMillis(call.state.parts.env.clock.unix().get().saturating_add(ms)))
-}
-
-fn key_of(request: &HttpRequest, call: &Call) -> Result<Key, Problem> {
-    let path = request.uri().path().strip_prefix(BEFORE_KEY);
-    let path =
-        path.ok_or_else(|| Problem::new(Code::NotFound, "write the path without escapes"))?;
-    let key = call.key_enc()?.decode(percent_decode(path.as_bytes())?)?;
-    call.check_key(&key)?;
-    Ok(key)
-}
-
-fn not_found(key: &Key) -> Problem {
-    let shown = serde_json::to_string(&BytesOut::key(key.clone(), Enc::Auto)).unwrap_or_default();
-    Problem::new(Code::KeyNotFound, format!("{shown} has no value"))
 }
 
 fn quoted(hash: u64) -> HeaderValue {

@@ -9,6 +9,7 @@ use crate::json::request::{DeleteRangeBody, RangeBody};
 use crate::json::strict::from_json;
 use crate::pd;
 use crate::range::{Bounds, BoundsIn};
+use crate::space::Space;
 use actix_web::web;
 use troupe_types::{Code, KeyRange};
 
@@ -72,44 +73,63 @@ async fn delete_range(call: Call, body: Body) -> Answer {
     let (all, confirm, dry_run) = (body.all, body.confirm, body.dry_run);
     let bounds = BoundsIn { prefix: body.prefix, start: body.start, end: body.end };
     let bounds = Bounds::from_body(bounds)?;
-    let range = checked_range(&call, &bounds, all)?;
+    let range = checked_range(&call, Space::Raw, (&bounds, all))?;
     if dry_run {
         return count(&call, range).await;
     }
     if all {
-        confirmed(&call, confirm).await?;
+        confirmed(&call, Space::Raw, confirm).await?;
     }
     let regions = call.service().raw_delete_range(range, &call.options()).await?;
     ok(&RangeDeletedOut { regions, rows: None })
 }
 
-fn checked_range(call: &Call, bounds: &Bounds, all: bool) -> Result<KeyRange, Problem> {
+/// The range of a deletion: one that is named, or with `all` the whole space.
+///
+/// # Errors
+/// `BAD_RANGE`, `CONFIRMATION_NEEDED`, `TOO_LARGE`.
+pub(crate) fn checked_range(
+    call: &Call,
+    space: Space,
+    (bounds, all): (&Bounds, bool),
+) -> Result<KeyRange, Problem> {
     let bad = |detail| Err(Problem::new(Code::BadRange, detail));
     if all {
         let named = bounds.prefix.is_some() || bounds.start.is_some() || bounds.end.is_some();
         return if named {
             bad("give a range or `all`, not both")
         } else {
-            Bounds::default().stored(call)
+            Bounds::default().stored(call, space)
         };
     }
     if bounds.prefix.is_none() && (bounds.start.is_none() || bounds.end.is_none()) {
         return bad("a range to delete has `prefix`, or both `start` and `end`");
     }
     if bounds.is_everything() {
-        let detail = "this range is the whole raw space: ask for it with `all` and `confirm`";
+        let name = space.name();
+        let detail = format!("this range is all of {name}: ask for it with `all` and `confirm`");
         return Err(Problem::new(Code::ConfirmationNeeded, detail));
     }
-    bounds.stored(call)
+    bounds.stored(call, space)
 }
 
-async fn confirmed(call: &Call, confirm: Option<String>) -> Result<(), Problem> {
+/// Was the cluster named whose whole `space` is to be deleted?
+///
+/// # Errors
+/// `CONFIRMATION_NEEDED`, those of PD.
+pub(crate) async fn confirmed(
+    call: &Call,
+    space: Space,
+    confirm: Option<String>,
+) -> Result<(), Problem> {
     let name = pd::cluster(call).await?.name;
     if confirm.as_deref() == Some(name.as_str()) {
         return Ok(());
     }
-    let detail = "to delete the whole raw space, repeat the cluster's name (GET /v1/cluster) as \
-                  `confirm`";
+    let detail = format!(
+        "to delete all of {}, repeat the cluster's name (GET /v1/cluster) as `confirm`",
+        space.name()
+    );
     Err(Problem::new(Code::ConfirmationNeeded, detail))
 }
 
@@ -122,7 +142,7 @@ async fn count(call: &Call, range: KeyRange) -> Answer {
 async fn checksum(call: Call, body: Body) -> Answer {
     let body = from_json::<RangeBody>(&body.0)?;
     let bounds = BoundsIn { prefix: body.prefix, start: body.start, end: body.end };
-    let range = Bounds::from_body(bounds)?.stored(&call)?;
+    let range = Bounds::from_body(bounds)?.stored(&call, Space::Raw)?;
     let sum = call.service().raw_checksum(range, &call.options()).await?;
     ok(&ChecksumOut::from(sum))
 }

@@ -2,8 +2,6 @@
 //! stream (the export).
 use super::operation::{Content, Holds, Operation, Param, READ, Reply, Verb, query, schema};
 use super::{Answer, accepts, ok};
-use crate::cursor::{self, Question, flags};
-use crate::error::Problem;
 use crate::export;
 use crate::gate::body::{Body, BodyKind};
 use crate::gate::call::Call;
@@ -12,9 +10,10 @@ use crate::json::reply::{PageOut, RowOut};
 use crate::json::request::ScanBody;
 use crate::json::strict::{from_json, in_range, not_one_of};
 use crate::range::{Bounds, BoundsIn};
+use crate::scan::{Asked, Page, Row, Scan};
+use crate::space::Space;
 use actix_web::{HttpRequest, web};
-use troupe_actors::kv_service::{ScanOptions, ScanPage, StoppedBy};
-use troupe_types::{Code, KeyRange};
+use troupe_types::Code;
 
 /// Media type of lines of JSON.
 pub const NDJSON: &str = "application/x-ndjson";
@@ -87,52 +86,6 @@ pub const OPERATIONS: &[Operation] = &[
     },
 ];
 
-/// What a scan was asked for.
-pub struct Scan {
-    /// What of the range is left.
-    pub rest: KeyRange,
-    /// What was asked first.
-    pub question: Question,
-    /// Rows at most, if it was said.
-    pub limit: Option<u64>,
-    /// How bytes are shown.
-    pub enc: Enc,
-}
-
-impl Scan {
-    /// From the end to the start?
-    #[must_use]
-    pub fn reverse(&self) -> bool {
-        self.question.flags & flags::REVERSE != 0
-    }
-
-    /// Without values?
-    #[must_use]
-    pub fn keys_only(&self) -> bool {
-        self.question.flags & flags::KEYS_ONLY != 0
-    }
-
-    fn new(call: &Call, bounds: &Bounds, asked: Asked) -> Result<Self, Problem> {
-        let bit = |set: bool, flag: u8| if set { flag } else { 0 };
-        let flags = bit(asked.reverse, flags::REVERSE) | bit(asked.keys_only, flags::KEYS_ONLY);
-        let question = Question { range: bounds.stored(call)?, flags };
-        let rest = match asked.cursor {
-            Some(text) => cursor::decode(call.state.parts.cluster, &question, &text)?,
-            None => question.range.clone(),
-        };
-        Ok(Self { rest, question, limit: asked.limit, enc: asked.enc })
-    }
-}
-
-/// What bodies and queries say besides the range.
-struct Asked {
-    reverse: bool,
-    keys_only: bool,
-    cursor: Option<String>,
-    limit: Option<u64>,
-    enc: Enc,
-}
-
 async fn by_query(request: HttpRequest, call: Call) -> Answer {
     let asked = Asked {
         reverse: call.query.switch("reverse")?,
@@ -140,8 +93,9 @@ async fn by_query(request: HttpRequest, call: Call) -> Answer {
         cursor: call.query.get("cursor").map(str::to_owned),
         limit: call.query.number("limit", 1, u64::MAX)?,
         enc: call.enc()?,
+        at: None,
     };
-    let scan = Scan::new(&call, &Bounds::from_query(&call)?, asked)?;
+    let scan = Scan::new(&call, Space::Raw, &Bounds::from_query(&call)?, asked).await?;
     answer(&request, call, scan).await
 }
 
@@ -157,9 +111,10 @@ async fn by_body(request: HttpRequest, call: Call, body: Body) -> Answer {
         cursor: body.cursor,
         limit: body.limit.map(|n| in_range("limit", Some(n), 1, u64::MAX)).transpose()?,
         enc: enc.transpose()?.unwrap_or_default(),
+        at: None,
     };
     let bounds = BoundsIn { prefix: body.prefix, start: body.start, end: body.end };
-    let scan = Scan::new(&call, &Bounds::from_body(bounds)?, asked)?;
+    let scan = Scan::new(&call, Space::Raw, &Bounds::from_body(bounds)?, asked).await?;
     answer(&request, call, scan).await
 }
 
@@ -167,30 +122,16 @@ async fn answer(request: &HttpRequest, call: Call, scan: Scan) -> Answer {
     if accepts(request, NDJSON) {
         return export::answer(call, scan).await;
     }
-    let limits = &call.state.parts.config.limits;
-    let limit = match scan.limit {
-        Some(limit) => in_range("limit", Some(limit), 1, limits.scan_rows_max as u64)?,
-        None => limits.scan_rows_default as u64,
-    };
-    let options = ScanOptions {
-        limit: u32::try_from(limit).unwrap_or(u32::MAX),
-        max_bytes: limits.scan_bytes.bytes(),
-        reverse: scan.reverse(),
-        keys_only: scan.keys_only(),
-    };
-    let page = call.service().raw_scan(scan.rest.clone(), options, &call.options()).await?;
+    let page = scan.first_page(&call).await?;
     ok(&shown(&call, &scan, page))
 }
 
-fn shown(call: &Call, scan: &Scan, page: ScanPage) -> PageOut {
-    let parts = &call.state.parts;
-    let now = parts.env.clock.unix();
-    let row = |row| RowOut::new(row, scan.enc, scan.keys_only(), now);
-    let next = page.rest.map(|rest| cursor::encode(parts.cluster, &scan.question, &rest));
-    let stopped_by = match page.stopped_by {
-        StoppedBy::End => "end",
-        StoppedBy::Limit => "limit",
-        StoppedBy::Bytes => "bytes",
-    };
-    PageOut { items: page.rows.into_iter().map(row).collect(), next_cursor: next, stopped_by }
+fn shown(call: &Call, scan: &Scan, page: Page) -> PageOut {
+    let now = call.state.parts.env.clock.unix();
+    let row = |row: Row| RowOut::new(row.raw(), scan.enc, scan.keys_only(), now);
+    PageOut {
+        next_cursor: page.next.map(|place| scan.cursor(call, &place)),
+        items: page.rows.into_iter().map(row).collect(),
+        stopped_by: page.stopped_by,
+    }
 }

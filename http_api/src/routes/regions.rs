@@ -2,7 +2,7 @@
 use super::operation::{Content, Holds, Operation, Param, READ, Reply, Verb, path, query, schema};
 use super::operators::{added, wait_of};
 use super::{Answer, ok, path_id};
-use crate::cursor::{self, Question, flags};
+use crate::cursor::{self, Place, Question, flags};
 use crate::error::Problem;
 use crate::gate::body::{Body, BodyKind};
 use crate::gate::call::Call;
@@ -170,11 +170,11 @@ async fn list(call: Call) -> Answer {
     let question = Question { range: KeyRange::new(start, &b""[..]), flags: flags::REGIONS };
     let cluster = call.state.parts.cluster;
     let range = match call.query.get("cursor") {
-        Some(text) => cursor::decode(cluster, &question, text)?,
+        Some(text) => cursor::decode(cluster, &question, text)?.rest,
         None => question.range.clone(),
     };
     let (found, rest) = page(&call, (range, store), u32::try_from(limit).unwrap_or(1)).await?;
-    let next_cursor = rest.map(|rest| cursor::encode(cluster, &question, &rest));
+    let next_cursor = rest.map(|rest| cursor::encode(cluster, &question, &Place::new(rest)));
     ok(&RegionsOut { items: found.iter().map(RegionOut::from).collect(), next_cursor })
 }
 

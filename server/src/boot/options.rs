@@ -63,6 +63,7 @@ pub(super) fn store(config: &Config) -> StoreOptions {
         storm_window: config.actors.storm_window,
         orphan_after: election * 5,
         read_threads: 2,
+        txn_threads: 2,
     }
 }
 

@@ -168,6 +168,7 @@ impl Plan {
             storm_window: Duration::from_secs(60),
             orphan_after: TICK * 50,
             read_threads: 1,
+            txn_threads: 1,
         }
     }
 }

@@ -26,15 +26,58 @@ pub struct Causes {
     seen: BTreeSet<Trouble>,
     retry_after_ms: Option<u64>,
     region: Option<RegionId>,
+    /// Some attempt was sent and not answered, or answered that nobody knows.
+    may_have_arrived: bool,
+    /// How often a new leader that has no largest read timestamp yet may still say so; `None` = always.
+    sync_patience: Option<u32>,
 }
 
 /// Errors kept for the reply.
 const KEPT: usize = 8;
 
 impl Causes {
+    /// Causes of a request that gives up when leaders say so often that they have no largest read
+    /// timestamp yet.
+    #[must_use]
+    pub fn with_sync_patience(refusals: u32) -> Self {
+        Self { sync_patience: Some(refusals), ..Self::default() }
+    }
+
+    /// Has that patience come to its end?
+    #[must_use]
+    pub fn is_tired_of_unsynced(&self) -> bool {
+        self.sync_patience == Some(0)
+    }
+
+    /// May some attempt have taken effect, or do so later? If not, all of them were refused.
+    #[must_use]
+    pub fn may_have_arrived(&self) -> bool {
+        self.may_have_arrived
+    }
+
     /// A Region refused.
     pub fn region_error(&mut self, region: RegionId, error: &RegionError) {
         self.region = Some(region);
+        match error {
+            RegionError::OutcomeUnknown { .. } => self.may_have_arrived = true,
+            RegionError::MaxTimestampNotSynced { .. } => {
+                self.sync_patience = self.sync_patience.map(|left| left.saturating_sub(1));
+            }
+            RegionError::NotLeader { .. }
+            | RegionError::NotReady { .. }
+            | RegionError::RegionHalted { .. }
+            | RegionError::ServerIsBusy { .. }
+            | RegionError::RegionNotFound { .. }
+            | RegionError::EpochNotMatch { .. }
+            | RegionError::KeyNotInRegion { .. }
+            | RegionError::StaleCommand
+            | RegionError::EntryTooLarge { .. }
+            | RegionError::DiskFull { .. }
+            | RegionError::DeadlineExceeded
+            | RegionError::ChangeRefused { .. }
+            | RegionError::WrongRecipient
+            | RegionError::Malformed { .. } => {}
+        }
         let trouble = match error {
             RegionError::NotLeader { .. } | RegionError::NotReady { .. } => Trouble::Leaderless,
             RegionError::RegionHalted { .. } => Trouble::Halted,
@@ -61,6 +104,7 @@ impl Causes {
     /// A node did not answer.
     pub fn transport_error(&mut self, region: RegionId, store: u64, error: &TransportError) {
         self.region = Some(region);
+        self.may_have_arrived |= matches!(error, TransportError::Broken { .. });
         self.note(Trouble::Leaderless, format!("store {store}: {error}"));
     }
 
