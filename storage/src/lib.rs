@@ -8,6 +8,7 @@
 //! | [`apply`] | pure: Raft entry + state → write batch + replies |
 //! | [`read`] | pure: read command + snapshot → reply |
 //! | [`mvcc`] | rows of the transactional space: locks, commit records, values, readers |
+//! | [`gc`] | pure: which transactional versions nobody can read any more |
 //! | [`txn`] | pure: transaction command + snapshot → changes + reply |
 //! | [`region_state`] | what a Store persists about each replica, and under which keys |
 //! | [`failure`] | the panic hook and abort rules for storage failures |
@@ -15,6 +16,7 @@ pub mod apply;
 pub mod engine;
 pub mod error;
 pub mod failure;
+pub mod gc;
 pub mod mvcc;
 pub mod raft_log;
 pub mod read;

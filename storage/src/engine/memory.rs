@@ -10,14 +10,18 @@
 //! ```text
 //! key length u32 big endian | value length u32 big endian | key | value
 //! ```
-use super::{Cf, Durability, ExportedFile, KvEngine, KvSnapshot, Modify, Visit, WriteBatch, files};
+use super::{
+    Cf, Collected, Durability, ExportedFile, KvEngine, KvSnapshot, Modify, Visit, WriteBatch, files,
+};
 use crate::error::StorageError;
+use crate::gc;
 use bytes::{Buf, BufMut, Bytes};
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
-use troupe_types::KeyRange;
+use troupe_types::key::TXN_PREFIX;
+use troupe_types::{KeyRange, Timestamp};
 
 type Map = BTreeMap<Bytes, Bytes>;
 
@@ -34,6 +38,7 @@ struct State {
     durable: Maps,
     /// Buffered batches: `durable` and these give `now`.
     tail: Vec<WriteBatch>,
+    gc_safe_point: Timestamp,
     fail_next_write: bool,
     fail_next_sync: bool,
 }
@@ -62,6 +67,7 @@ impl MemoryEngine {
         state.persist(kept);
         state.tail.clear();
         state.now = state.durable.clone();
+        state.gc_safe_point = Timestamp::ZERO;
     }
 
     /// Batches that a crash would lose.
@@ -239,6 +245,22 @@ impl KvEngine for MemoryEngine {
             changes.extend(rows.into_iter().map(|(key, value)| Modify::Put(cf, key, value)));
         }
         self.write(WriteBatch { changes }, Durability::Synced)
+    }
+
+    fn set_gc_safe_point(&self, safe_point: Timestamp) {
+        let mut state = self.state();
+        state.gc_safe_point = state.gc_safe_point.max(safe_point);
+    }
+
+    fn collect_garbage(&self) -> Result<Collected, StorageError> {
+        let mut state = self.state();
+        let all = KeyRange::prefix(&[TXN_PREFIX]);
+        let garbage = gc::garbage(&state.now, &all, state.gc_safe_point)?;
+        let records = garbage.len() as u64;
+        if records > 0 {
+            state.write(WriteBatch { changes: garbage.into_iter().flatten().collect() })?;
+        }
+        Ok(Collected { records, has_more: false })
     }
 
     fn approximate_bytes(&self, range: &KeyRange) -> u64 {

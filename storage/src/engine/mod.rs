@@ -12,8 +12,8 @@ use bytes::Bytes;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use troupe_types::KeyRange;
 use troupe_types::raft_message::SnapshotFile;
+use troupe_types::{KeyRange, Timestamp};
 
 mod files;
 pub mod memory;
@@ -96,6 +96,15 @@ pub struct ExportedFile {
     pub meta: SnapshotFile,
 }
 
+/// What a call of [`KvEngine::collect_garbage`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Records removed by this call, or in compactions since the last one.
+    pub records: u64,
+    /// There is more to do: call again soon.
+    pub has_more: bool,
+}
+
 /// Takes one row of a scan, key and value, and may end the scan.
 pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
 
@@ -173,6 +182,20 @@ pub trait KvEngine: Send + Sync + 'static {
     /// # Errors
     /// A checksum does not match (nothing has changed), or the engine failed (fatal).
     fn replace_range(&self, range: &KeyRange, files: &[ExportedFile]) -> Result<(), StorageError>;
+
+    /// From now on versions that nobody can read at or above `safe_point` are garbage (see
+    /// [`crate::gc`]). Never goes back. Not remembered over a restart: then nothing is garbage until
+    /// this is called again.
+    ///
+    /// The caller sees to it that nobody reads or changes anything below `safe_point` any more.
+    fn set_gc_safe_point(&self, safe_point: Timestamp);
+
+    /// Removes garbage: rows that are in each other's way together, so that no view and no crash
+    /// shows a record without its value. May take long, and leaves the rest for the next call.
+    ///
+    /// # Errors
+    /// Fatal for the Store.
+    fn collect_garbage(&self) -> Result<Collected, StorageError>;
 
     /// Rough bytes on disk of `range` in [`Cf::DATA`].
     fn approximate_bytes(&self, range: &KeyRange) -> u64;

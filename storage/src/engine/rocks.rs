@@ -12,11 +12,17 @@
 //! | `make_durable` | that flush |
 //! | `get_persisted` | a read that skips the memtables |
 //!
+//! Garbage of the transactional space is dropped by compactions of the write column family (see
+//! [`collect`]); what a compaction must not drop by itself is removed by ordinary writes.
+//!
 //! Every error of a write or flush is fatal for the Store: RocksDB may have stopped writing.
-use super::{Cf, Durability, ExportedFile, KvEngine, KvSnapshot, Modify, Visit, WriteBatch};
+use super::{
+    Cf, Collected, Durability, ExportedFile, KvEngine, KvSnapshot, Modify, Visit, WriteBatch,
+};
 use crate::error::StorageError;
 use crate::failure::StorageCall;
 use bytes::Bytes;
+use collect::Garbage;
 use rocksdb::{
     ColumnFamily, DB, DBPinnableSlice, DBRawIteratorWithThreadMode, FlushOptions, Range,
     ReadOptions, ReadTier, WriteOptions, properties,
@@ -24,8 +30,9 @@ use rocksdb::{
 use snapshot::OwnedSnapshot;
 use std::path::Path;
 use std::sync::Arc;
-use troupe_types::KeyRange;
+use troupe_types::{KeyRange, Timestamp};
 
+mod collect;
 mod files;
 mod options;
 mod snapshot;
@@ -40,6 +47,7 @@ const BEHIND_ALL_KEYS: &[u8] = &[u8::MAX; 32];
 pub struct RocksEngine {
     db: Arc<DB>,
     options: RocksOptions,
+    garbage: Arc<Garbage>,
 }
 
 impl RocksEngine {
@@ -51,9 +59,12 @@ impl RocksEngine {
         std::fs::create_dir_all(path)
             .map_err(|e| StorageError::io("creating the folder", path, e))?;
         let database = options.database().map_err(StorageError::Engine)?;
-        let db = DB::open_cf_descriptors(&database, path, options.column_families())
+        let garbage = Arc::new(Garbage::default());
+        let db = DB::open_cf_descriptors(&database, path, options.column_families(&garbage))
             .map_err(StorageError::Engine)?;
-        Ok(Self { db: Arc::new(db), options: options.clone() })
+        let engine = Self { db: Arc::new(db), options: options.clone(), garbage };
+        engine.expect_garbage_of_a_small_family();
+        Ok(engine)
     }
 
     fn cf(&self, cf: Cf) -> &ColumnFamily {
@@ -62,15 +73,20 @@ impl RocksEngine {
 
     fn write_buffered(&self, batch: WriteBatch) -> Result<(), StorageError> {
         let mut writes = rocksdb::WriteBatch::with_capacity_bytes(batch_bytes(&batch));
+        let mut records = 0;
         for change in batch.changes {
             match change {
-                Modify::Put(cf, key, value) => writes.put_cf(self.cf(cf), key, value),
+                Modify::Put(cf, key, value) => {
+                    records += u64::from(cf == Cf::Write);
+                    writes.put_cf(self.cf(cf), key, value);
+                }
                 Modify::Delete(cf, key) => writes.delete_cf(self.cf(cf), key),
                 Modify::DeleteRange(cf, range) => self.stage_delete_range(&mut writes, cf, &range),
             }
         }
         let mut options = WriteOptions::default();
         options.disable_wal(true);
+        self.garbage.written(records);
         self.db.write_opt(writes, &options).map_err(StorageError::Engine)
     }
 
@@ -181,6 +197,15 @@ impl KvEngine for RocksEngine {
         files::replace(self, range, &verified)
     }
 
+    fn set_gc_safe_point(&self, safe_point: Timestamp) {
+        self.garbage.set_safe_point(safe_point);
+    }
+
+    fn collect_garbage(&self) -> Result<Collected, StorageError> {
+        let _call = StorageCall::enter();
+        self.collect()
+    }
+
     fn approximate_bytes(&self, range: &KeyRange) -> u64 {
         if range.is_empty() {
             return 0;
@@ -208,6 +233,8 @@ impl KvEngine for RocksEngine {
             ("live_sst_bytes", self.figure_sum(properties::LIVE_SST_FILES_SIZE)?),
             ("block_cache_bytes", self.figure(properties::BLOCK_CACHE_USAGE)?),
             ("snapshots", self.figure(properties::NUM_SNAPSHOTS)?),
+            ("gc_records_dropped", self.garbage.dropped()),
+            ("gc_keys_waiting", self.garbage.waiting()),
         ])
     }
 }

@@ -9,11 +9,13 @@ use std::sync::{Arc, Mutex};
 use troupe_actors::env::Power;
 use troupe_storage::StorageError;
 use troupe_storage::engine::memory::MemoryEngine;
-use troupe_storage::engine::{Cf, Durability, ExportedFile, KvEngine, KvSnapshot, WriteBatch};
+use troupe_storage::engine::{
+    Cf, Collected, Durability, ExportedFile, KvEngine, KvSnapshot, WriteBatch,
+};
 use troupe_storage::failure;
 use troupe_storage::raft_log::memory::MemoryRaftLog;
 use troupe_storage::raft_log::{LogBatch, LogFigures, LogState, RaftLog};
-use troupe_types::{KeyRange, LogIndex, NodeId, RegionId, Term};
+use troupe_types::{KeyRange, LogIndex, NodeId, RegionId, Term, Timestamp};
 
 /// What goes wrong in the middle of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -273,6 +275,19 @@ impl KvEngine for Mounted {
         Mounted::write(self, "installation of a snapshot", || {
             self.disk.engine.replace_range(range, files)
         })
+    }
+
+    fn set_gc_safe_point(&self, safe_point: Timestamp) {
+        self.disk.engine.set_gc_safe_point(safe_point);
+    }
+
+    fn collect_garbage(&self) -> Result<Collected, StorageError> {
+        let mut collected = Collected::default();
+        Mounted::write(self, "garbage collection", || {
+            collected = self.disk.engine.collect_garbage()?;
+            Ok(())
+        })?;
+        Ok(collected)
     }
 
     fn approximate_bytes(&self, range: &KeyRange) -> u64 {

@@ -86,6 +86,15 @@ impl KvEngine for Recording {
         self.inner.replace_range(range, files)
     }
 
+    fn set_gc_safe_point(&self, safe_point: troupe_types::Timestamp) {
+        self.inner.set_gc_safe_point(safe_point);
+    }
+
+    fn collect_garbage(&self) -> Result<troupe_storage::engine::Collected, StorageError> {
+        self.next();
+        self.inner.collect_garbage()
+    }
+
     fn approximate_bytes(&self, range: &KeyRange) -> u64 {
         self.inner.approximate_bytes(range)
     }

@@ -1,9 +1,11 @@
 //! How RocksDB is set up.
 use super::super::Cf;
+use super::collect::{FilterFactory, Garbage};
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, Env, Options,
     WriteBufferManager,
 };
+use std::sync::Arc;
 
 const MIB: u64 = 1024 * 1024;
 /// False positives about 1 %.
@@ -70,11 +72,17 @@ impl RocksOptions {
     }
 
     /// One descriptor a column family. `open_cf` would give each of them RocksDB's defaults.
-    pub(super) fn column_families(&self) -> Vec<ColumnFamilyDescriptor> {
+    pub(super) fn column_families(&self, garbage: &Arc<Garbage>) -> Vec<ColumnFamilyDescriptor> {
         let cache = Cache::new_lru_cache(usize_of(self.block_cache_bytes));
         Cf::ALL
             .into_iter()
-            .map(|cf| ColumnFamilyDescriptor::new(cf.name(), self.column_family(&cache)))
+            .map(|cf| {
+                let mut options = self.column_family(&cache);
+                if cf == Cf::Write {
+                    options.set_compaction_filter_factory(FilterFactory::new(garbage.clone()));
+                }
+                ColumnFamilyDescriptor::new(cf.name(), options)
+            })
             .collect()
     }
 
