@@ -7,6 +7,7 @@ use crate::gc::visible_rows;
 use crate::mvcc::WriteRecord;
 use bytes::Bytes;
 use proptest::prelude::*;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -342,10 +343,10 @@ fn read_at(snapshot: &dyn KvSnapshot, key: u8, ts: Timestamp) -> Option<Bytes> {
 pub(crate) fn garbage_collection_never_drops_a_live_value(engine: &dyn KvEngine) {
     let config = ProptestConfig { cases: 32, failure_persistence: None, ..Default::default() };
     // Safe points only grow, so each case lives behind the last one.
-    let mut begin = 1_u64;
+    let begin = Cell::new(1_u64);
     proptest!(config, |(moves in prop::collection::vec(moved_strategy(), 1..40))| {
-        let base = begin;
-        begin += 1000;
+        let base = begin.get();
+        begin.set(base + 1000);
         let twin = MemoryEngine::new();
         let mut safe_point = Timestamp::ZERO;
         let everything = range("", "");

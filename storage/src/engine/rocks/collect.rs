@@ -158,7 +158,7 @@ impl RocksEngine {
 
     /// Rough number and bytes of all records.
     fn records(&self) -> Result<(u64, u64), StorageError> {
-        let figure = |name| {
+        let figure = |name: &properties::PropName| -> Result<u64, StorageError> {
             let value = self.db.property_int_value_cf(self.cf(Cf::Write), name);
             Ok(value.map_err(StorageError::Engine)?.unwrap_or_default())
         };
