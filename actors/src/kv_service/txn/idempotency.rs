@@ -42,12 +42,6 @@ pub(crate) fn record_key(idempotency: &Idempotency) -> Key {
     txn_key(KEYSPACE, format!("idempotency/{}", idempotency.key).as_bytes())
 }
 
-/// Where an interactive transaction leaves that it committed.
-pub(crate) fn session_key(id: &troupe_types::txn::session::TxnId) -> Key {
-    let text = format!("session/{}-{}-{}", id.store, id.start_ts, id.nonce);
-    txn_key(KEYSPACE, text.as_bytes())
-}
-
 impl Inner {
     /// The record of a transaction that was committed before, and when that was.
     ///

@@ -1,4 +1,4 @@
-//! Calls whose work is still to be joined in.
+//! Interactive transactions are refused: this build has no actors for them.
 use crate::kv_service::api::Inner;
 use crate::kv_service::core::Causes;
 use crate::kv_service::{CallOptions, ServiceError};
