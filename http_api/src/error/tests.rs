@@ -10,7 +10,7 @@ fn the_status_fits_the_class() {
         let status = status_of(code);
         let fits = match code.class() {
             Class::Retry => matches!(status.as_u16(), 503 | 504),
-            Class::Conflict => matches!(status.as_u16(), 409 | 412),
+            Class::Conflict => matches!(status.as_u16(), 409 | 410 | 412),
             Class::BadInput => status.is_client_error() || code == Code::NotSupported,
             Class::Unknown => matches!(status.as_u16(), 500 | 504),
             Class::Fatal => status == StatusCode::INTERNAL_SERVER_ERROR,
@@ -28,18 +28,25 @@ fn statuses_are_those_of_the_published_table() {
             "BAD_JSON UNKNOWN_FIELD BAD_ENCODING BAD_RANGE BAD_CURSOR BAD_CONSISTENCY BAD_PARAMETER IDEMPOTENCY_UNSUPPORTED",
         ),
         (403, "CONFIRMATION_NEEDED"),
-        (404, "KEY_NOT_FOUND REGION_NOT_FOUND STORE_NOT_FOUND NOT_FOUND"),
+        (404, "KEY_NOT_FOUND REGION_NOT_FOUND STORE_NOT_FOUND NOT_FOUND TXN_NOT_FOUND"),
         (405, "METHOD_NOT_ALLOWED"),
         (408, "REQUEST_TIMEOUT"),
-        (409, "OPERATOR_CONFLICT STORE_NOT_EMPTY"),
+        (
+            409,
+            "OPERATOR_CONFLICT STORE_NOT_EMPTY WRITE_CONFLICT DEADLOCK LOCK_WAIT_TIMEOUT ALREADY_EXISTS ASSERTION_FAILED COMMIT_TS_EXPIRED TXN_ROLLED_BACK IDEMPOTENT_IN_PROGRESS",
+        ),
+        (410, "SNAPSHOT_GONE TXN_EXPIRED"),
         (412, "CAS_MISMATCH"),
         (413, "TOO_LARGE"),
         (421, "BAD_HOST"),
-        (422, "NOT_UTF8"),
+        (422, "NOT_UTF8 NOT_AN_INTEGER IDEMPOTENCY_MISMATCH"),
         (500, "INTERNAL ACTOR_CRASHED CORRUPTION"),
         (501, "NOT_SUPPORTED"),
-        (503, "SERVER_BUSY REGION_UNAVAILABLE NO_QUORUM DISK_FULL PD_UNAVAILABLE NOT_READY"),
-        (504, "DEADLINE_EXCEEDED OUTCOME_UNKNOWN"),
+        (
+            503,
+            "SERVER_BUSY REGION_UNAVAILABLE NO_QUORUM DISK_FULL PD_UNAVAILABLE NOT_READY DATA_NOT_READY",
+        ),
+        (504, "DEADLINE_EXCEEDED OUTCOME_UNKNOWN TXN_OUTCOME_UNKNOWN"),
     ];
     let mut listed = 0;
     for (status, codes) in table {
@@ -65,6 +72,8 @@ fn a_problem_has_all_its_fields() {
         json!({
             "type": "/docs/errors/SERVER_BUSY", "title": "A queue is full", "status": 503,
             "code": "SERVER_BUSY", "detail": "full", "retryable": true, "outcome": "not_applied",
+            "tikv_code": "KV:Raftstore:ServerIsBusy",
+            "retry": {"how": "same_request", "after_ms": 1500},
             "context": {"depth": 7}, "request_id": "00ab",
         })
     );

@@ -116,7 +116,7 @@ fn another_leader_goes_on_with_the_plan() {
     let mut pd = Bench::first(1, 4);
     pd.register(1, StoreId(1));
     let planned = pd.heartbeat(1, false).create;
-    assert_eq!(planned.len(), 4);
+    assert_eq!(planned.len(), 8, "four of each space");
     let mut next = Bench::new(2, &pd.rows, None);
     next.lead();
     assert_eq!(next.heartbeat(1, false).create, planned);

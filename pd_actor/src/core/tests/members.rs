@@ -84,7 +84,8 @@ fn a_store_is_removed_only_when_all_regions_say_it_is_empty() {
     assert_eq!(pd.code(remove.clone()), "unavailable", "no Region has reported");
     let system = region(1, KeyRange::system(), &[1, 2, 3]);
     let data = region(2, KeyRange::raw_space(), &[1, 2, 4]);
-    let reports = vec![report(&system, 1), report(&data, 1)];
+    let txn = region(3, KeyRange::txn_space(), &[1, 2, 3]);
+    let reports = vec![report(&system, 1), report(&data, 1), report(&txn, 1)];
     pd.ask(PdRequest::RegionHeartbeat { reports }).unwrap();
     assert_eq!(pd.code(remove.clone()), "STORE_NOT_EMPTY");
     let mut data = region(2, KeyRange::raw_space(), &[1, 2, 3]);
