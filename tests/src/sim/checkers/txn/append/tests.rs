@@ -1,3 +1,4 @@
+//! Histories of lists: each anomaly is found, clean ones pass.
 use super::*;
 use std::time::{Duration, Instant};
 use troupe_actors::env::Rngs;

@@ -1,3 +1,4 @@
+//! Sums that hold and sums that do not.
 use super::*;
 
 fn snapshot(accounts: &[i64]) -> Balances {

@@ -1,3 +1,4 @@
+//! Readers who agree, and readers who do not.
 use super::*;
 
 fn sight(group: u32, written: &[u32]) -> Sight {

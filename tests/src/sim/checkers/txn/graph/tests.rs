@@ -1,3 +1,4 @@
+//! Cycles and their classes, on graphs of a few nodes.
 use super::*;
 
 const ALL: Follow = Follow { wr: true, rw: true, realtime: true, rw_in_a_row: true };

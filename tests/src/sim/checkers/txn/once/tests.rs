@@ -1,3 +1,4 @@
+//! One outcome for a key, and two.
 use super::*;
 
 fn attempt(fate: Fate, commit_ts: u64, repeated: bool) -> Attempt {

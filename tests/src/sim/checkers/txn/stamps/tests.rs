@@ -1,3 +1,4 @@
+//! Timestamps in order and out of order.
 use super::*;
 use crate::workload::txn::Level;
 
