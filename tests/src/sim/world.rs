@@ -228,7 +228,7 @@ impl World {
         let claims = self.claims();
         let nodes = self.plan.replicas as usize;
         let regions: BTreeSet<RegionId> = claims.iter().map(|claim| claim.region).collect();
-        regions.len() == self.plan.regions as usize + 1
+        regions.len() == 2 * self.plan.regions as usize + 1
             && regions.iter().all(|region| {
                 let of_it: Vec<_> = claims.iter().filter(|c| c.region == *region).collect();
                 of_it.len() == nodes && of_it.iter().any(|claim| claim.has_lease)
@@ -294,7 +294,7 @@ impl World {
     #[must_use]
     pub fn is_placed(&self) -> bool {
         let (shapes, replicas) = (self.shapes(), self.replicas());
-        shapes.len() == self.plan.regions as usize + 1
+        shapes.len() == 2 * self.plan.regions as usize + 1
             && shapes.iter().all(|(region, shape)| {
                 let wanted: BTreeSet<StoreId> = shape.peers.iter().map(|peer| peer.store).collect();
                 let found = replicas.get(region).into_iter().flatten();
