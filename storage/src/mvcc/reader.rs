@@ -8,6 +8,11 @@ use std::ops::ControlFlow;
 use troupe_types::txn::WriteKind;
 use troupe_types::{KeyRange, Timestamp, UnixMillis};
 
+/// Takes one version of a key: when it was committed, and its record.
+type VisitVersion<'a> = dyn FnMut(Timestamp, &[u8]) -> Result<ControlFlow<()>, StorageError> + 'a;
+/// Takes one row, key and value.
+type VisitRow<'a> = dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, StorageError> + 'a;
+
 /// So many versions are walked over one by one; a new scan that starts behind more of them is
 /// cheaper.
 pub(crate) const WALK_AT_MOST: u64 = 16;
@@ -67,7 +72,7 @@ impl<'a> Reader<'a> {
         &self,
         key: &Ordered,
         newest: Timestamp,
-        visit: &mut dyn FnMut(Timestamp, &[u8]) -> Result<ControlFlow<()>, StorageError>,
+        visit: &mut VisitVersion<'_>,
     ) -> Result<(), StorageError> {
         self.scan(Cf::Write, &key.versions(newest), false, &mut |row, stored| {
             let (_, commit_ts) = split(row)?;
@@ -154,7 +159,7 @@ impl<'a> Reader<'a> {
         cf: Cf,
         rows: &KeyRange,
         reverse: bool,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, StorageError>,
+        visit: &mut VisitRow<'_>,
     ) -> Result<(), StorageError> {
         let mut failure = None;
         self.snapshot.scan(cf, rows, reverse, &mut |row, stored| {
