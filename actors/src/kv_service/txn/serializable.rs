@@ -44,7 +44,8 @@ impl Inner {
         let keys: Vec<Key> = read.iter().map(|(key, _)| key.clone()).collect();
         let look = self.look(at).bypassing(txn.start_ts);
         let rows = self.snapshot_rows(&keys, &look, o).await?;
-        let now = keys.into_iter().zip(rows.iter().map(|row| version(row.as_ref()))).collect();
+        let now: Vec<_> =
+            keys.into_iter().zip(rows.iter().map(|row| version(row.as_ref()))).collect();
         check(txn, &read, &now)?;
         for read in txn.reads.ranges() {
             let mut now = Vec::new();
@@ -70,7 +71,7 @@ impl Inner {
 fn check(
     txn: &Transaction,
     read: &[(Key, Timestamp)],
-    now: &Vec<(Key, Timestamp)>,
+    now: &[(Key, Timestamp)],
 ) -> Result<(), ServiceError> {
     let Some(key) = ReadSet::difference(read, now) else { return Ok(()) };
     let conflict = now.iter().find(|(changed, _)| *changed == key).map(|(_, ts)| *ts);
