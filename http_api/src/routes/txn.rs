@@ -1,6 +1,6 @@
 //! `/v1/txn`: a transaction in one request.
 use super::kv_key::{IDEMPOTENCY, TXN_ERRORS};
-use super::operation::{Content, Holds, Operation, READ, Reply, Verb, query, schema};
+use super::operation::{Content, Holds, Operation, Reply, Verb, query, schema};
 use super::{Answer, COMMIT_TS, decimal, json_with};
 use crate::gate::body::{Body, BodyKind};
 use crate::gate::call::Call;
@@ -45,7 +45,6 @@ pub const OPERATIONS: &[Operation] = &[Operation {
     writes: true,
     data: true,
     route: || web::post().to(run),
-    ..READ
 }];
 
 async fn run(request: HttpRequest, call: Call, body: Body) -> Answer {
