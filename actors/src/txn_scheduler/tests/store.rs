@@ -32,13 +32,15 @@ use troupe_types::command::{TxnCf, TxnChange};
 use troupe_types::key::encode_ordered;
 use troupe_types::pd::{NodeInfo, PdError, PdReply, PdRequest, PdResult};
 use troupe_types::raft_message::RaftEnvelope;
-use troupe_types::request::{RegionBody, RegionRequest, RegionResult};
+use troupe_types::request::{Consistency, RegionBody, RegionRequest, RegionResult};
 use troupe_types::txn::session::SessionReply;
 use troupe_types::txn::{
     Assertion, LockKind, Mutation, MutationOp, PessimisticAction, Prewrite, ReadView, TxnReply,
+    TxnValue,
 };
 use troupe_types::{
-    ClusterId, KeyRange, NodeId, Peer, PeerId, Region, SYSTEM_REGION, StoreId, TraceTags,
+    ClusterId, KeyRange, NodeId, Peer, PeerId, ReadCommand, ReadReply, Region, SYSTEM_REGION,
+    StoreId, TraceTags,
 };
 
 const STORE: StoreId = StoreId(1);
@@ -261,6 +263,7 @@ struct World {
     env: Env,
     store: StoreHandle,
     stores: LocalStores,
+    own_stores: Option<LocalStores>,
     outside: Arc<Outside>,
     inline: Inline,
     crash: Arc<OneCrash>,
@@ -315,7 +318,17 @@ fn shape(id: RegionId, range: KeyRange) -> Region {
 
 impl World {
     /// A Store that leads the system Region and one of the transactional space.
-    async fn start(mut env: Env) -> Self {
+    async fn start(env: Env) -> Self {
+        let mut world = Self::with_real_commands(env).await;
+        world.store.scheduler = with_model(&world.env, &world.store, &world.outside);
+        // The Store's own detector goes on asking those that it was started with.
+        let stores = LocalStores::new([world.store.clone()]);
+        world.own_stores = Some(std::mem::replace(&mut world.stores, stores));
+        world.until_scheduled().await;
+        world
+    }
+
+    async fn with_real_commands(mut env: Env) -> Self {
         let (inline, outside) = (Inline::default(), Arc::new(Outside::default()));
         let crash = Arc::new(OneCrash::default());
         env.spawner = Arc::new(inline.clone());
@@ -325,8 +338,6 @@ impl World {
             [shape(SYSTEM_REGION, KeyRange::system()), shape(REGION, KeyRange::txn_space())];
         let (engine, log) = (Arc::new(MemoryEngine::new()), Arc::new(MemoryRaftLog::new()));
         create_replicas(&*engine, &*log, STORE, &regions).unwrap();
-        let directory = SharedDirectory::default();
-        directory.update(&[(node(), vec![STORE])]);
         let setup = StoreSetup {
             env: env.clone(),
             ident: StoreIdent {
@@ -338,7 +349,7 @@ impl World {
             },
             disks: StoreDisks { folder: folder.path().to_owned(), engine, log },
             transport: outside.clone(),
-            directory: directory.clone(),
+            directory: directory(),
             pd: outside.clone(),
             generate_snapshot: nowhere(),
             send_snapshot: nowhere(),
@@ -346,12 +357,23 @@ impl World {
             found: Found { replicas: vec![SYSTEM_REGION, REGION], quarantined: Vec::new() },
             options: store_options(),
         };
-        let mut store = store::start(ActorId(0), &setup);
-        store.scheduler = with_model(&env, &store, &outside, &directory);
+        let store = store::start(ActorId(0), &setup);
         let stores = LocalStores::new([store.clone()]);
-        let world = Self { env, store, stores, outside, inline, crash, _folder: folder };
+        let world =
+            Self { env, store, stores, own_stores: None, outside, inline, crash, _folder: folder };
         world.until_led().await;
         world
+    }
+
+    /// A scheduler is started beside whoever starts it.
+    async fn until_scheduled(&self) {
+        for _ in 0..5000 {
+            if self.serve(RegionBody::LockWaits).await.is_ok() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        panic!("the scheduler never starts");
     }
 
     async fn until_led(&self) {
@@ -395,6 +417,34 @@ impl World {
         panic!("a commit timestamp may never be chosen");
     }
 
+    async fn get(&self, name: &str, ts: u64) -> String {
+        let view = ReadView::at(Timestamp(ts));
+        let command = ReadCommand::TxnGet { keys: keys(&[name]), view };
+        match self.serve(RegionBody::Read { command, consistency: Consistency::Leader }).await {
+            Ok(RegionReply::Read(ReadReply::TxnValues(values))) => match &values[0] {
+                TxnValue::Row(None) => "nothing".to_owned(),
+                TxnValue::Row(Some(row)) => format!("of {}", row.commit_ts),
+                TxnValue::Locked(lock) => format!("locked by {}", lock.start_ts),
+            },
+            Ok(RegionReply::ReadRefused(error)) => error.to_string(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Rows of the whole space, and the lock that ended the page.
+    async fn scan(&self, ts: u64) -> (usize, Option<u64>) {
+        let view = ReadView::at(Timestamp(ts));
+        let (limit, max_bytes) = (100, 1 << 20);
+        let (range, reverse, keys_only) = (KeyRange::txn_space(), false, false);
+        let command = ReadCommand::TxnScan { range, view, limit, max_bytes, reverse, keys_only };
+        match self.serve(RegionBody::Read { command, consistency: Consistency::Leader }).await {
+            Ok(RegionReply::Read(ReadReply::TxnRows { rows, lock, .. })) => {
+                (rows.len(), lock.map(|lock| lock.start_ts.get()))
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
     async fn waiting(&self) -> usize {
         match self.serve(RegionBody::LockWaits).await.unwrap() {
             RegionReply::Session(reply) => match *reply {
@@ -434,13 +484,16 @@ fn nowhere<M: Message>() -> Port<M> {
     Port::from_fn(|_, _| Ok(()))
 }
 
-fn node() -> NodeInfo {
-    NodeInfo {
+fn directory() -> SharedDirectory {
+    let node = NodeInfo {
         id: NodeId(1),
         grpc_address: "here:1".to_owned(),
         http_address: "here:2".to_owned(),
         version: String::new(),
-    }
+    };
+    let directory = SharedDirectory::default();
+    directory.update(&[(node, vec![STORE])]);
+    directory
 }
 
 /// A second scheduler of the Store, which executes the model.
@@ -448,10 +501,9 @@ fn with_model(
     env: &Env,
     store: &StoreHandle,
     outside: &Arc<Outside>,
-    directory: &SharedDirectory,
 ) -> crate::txn_scheduler::SchedulerHandle {
     let (transport, siblings) = (outside.clone(), store.siblings.clone());
-    let detector = DetectorClient::new(env.clone(), transport, directory.clone(), siblings);
+    let detector = DetectorClient::new(env.clone(), transport, directory(), siblings);
     let parts = SchedulerParts {
         env: env.clone(),
         store: STORE,
@@ -701,5 +753,108 @@ fn a_command_that_panics_fails_alone() {
         let unknown = TxnCommand::Rollback { keys: keys(&["a"]), start_ts: Timestamp(10) };
         assert_eq!(world.txn(unknown).await, "cannot decode: rollback panicked");
         assert!(world.txn(prewrite(&["a"], 10, false)).await.starts_with("Prewritten"));
+    });
+}
+
+#[test]
+fn the_real_commands_commit_in_two_phases_and_reads_see_snapshots() {
+    run(|env| async {
+        let world = World::with_real_commands(env).await;
+        assert_eq!(world.get("a", 5).await, "nothing");
+        let answer = world.txn(prewrite(&["a", "b"], 10, false)).await;
+        assert!(answer.starts_with("Prewritten"), "{answer}");
+        assert_eq!(world.get("a", 9).await, "nothing");
+        assert_eq!(world.get("a", 20).await, "locked by 10");
+        assert_eq!(world.scan(20).await, (0, Some(10)));
+        assert_eq!(world.txn(commit(&["a", "b"], 10)).await, "Done");
+        assert_eq!(world.get("a", 10).await, "nothing");
+        assert_eq!(world.get("a", 11).await, "of 11");
+        assert_eq!(world.scan(20).await, (2, None));
+        let late = world.txn(prewrite(&["a"], 8, false)).await;
+        assert!(late.contains("was committed at 11"), "{late}");
+        world.store.safe_point.heard(Timestamp(15), world.env.now());
+        assert_eq!(world.get("a", 14).await, "timestamp 14 is below the safe point 15");
+        assert_eq!(world.get("a", 15).await, "of 11");
+    });
+}
+
+/// B19 end to end: reads beside an asynchronous commit that is on its way into the log.
+#[test]
+fn reads_beside_an_asynchronous_commit_see_it_or_stay_below_it() {
+    run(|env| async {
+        let world = World::with_real_commands(env).await;
+        world.until_prewritten("z", 1000).await;
+        assert_eq!(world.get("a", 500).await, "nothing");
+        world.inline.holds_log.store(true, Ordering::SeqCst);
+        let under_way = world.begin(prewrite(&["a"], 100, true));
+        let published = world.store.concurrency.clone();
+        until("the lock is published", || published.published() == 1).await;
+        assert_eq!(world.get("a", 500).await, "nothing");
+        assert_eq!(world.get("a", 600).await, "locked by 100");
+        assert_eq!(world.scan(600).await, (0, Some(100)));
+        world.inline.release_log();
+        let answer = under_way.await.unwrap();
+        assert!(answer.contains("min_commit_ts: 501"), "{answer}");
+        // The stored lock says the same.
+        assert_eq!(world.get("a", 500).await, "nothing");
+        assert_eq!(world.get("a", 600).await, "locked by 100");
+    });
+}
+
+#[test]
+fn one_phase_commits_at_once_above_all_reads() {
+    run(|env| async {
+        let world = World::with_real_commands(env).await;
+        world.until_prewritten("z", 1000).await;
+        assert_eq!(world.get("a", 700).await, "nothing");
+        let TxnCommand::Prewrite(mut one) = prewrite(&["a", "b"], 100, false) else { panic!() };
+        one.try_one_pc = true;
+        let answer = world.txn(TxnCommand::Prewrite(one)).await;
+        assert!(answer.contains("one_pc_commit_ts: 701"), "{answer}");
+        assert_eq!(world.get("a", 700).await, "nothing");
+        assert_eq!(world.get("b", 701).await, "of 701");
+        assert_eq!(world.store.concurrency.published(), 0);
+    });
+}
+
+#[test]
+fn real_pessimistic_locks_wait_wake_and_are_found_in_deadlock() {
+    run(|env| async {
+        let world = World::with_real_commands(env).await;
+        assert!(world.txn(lock(&["a"], 10, Some(5000))).await.starts_with("Locked"));
+        assert!(world.txn(lock(&["b"], 20, Some(5000))).await.starts_with("Locked"));
+        // Held in memory: readers do not mind them.
+        assert_eq!(world.get("a", 30).await, "nothing");
+        let first = world.begin(lock(&["b"], 10, Some(9000)));
+        world.until_waiting(1).await;
+        assert_eq!(world.txn(lock(&["a"], 20, Some(9000))).await, "deadlock of 2");
+        let gone = TxnCommand::PessimisticRollback {
+            keys: keys(&["b"]),
+            start_ts: Timestamp(20),
+            for_update_ts: Timestamp(20),
+        };
+        assert_eq!(world.txn(gone).await, "Done");
+        assert!(first.await.unwrap().starts_with("Locked"));
+    });
+}
+
+#[test]
+fn locks_of_ended_transactions_are_resolved_over_a_range() {
+    run(|env| async {
+        let world = World::with_real_commands(env).await;
+        for (names, start_ts) in [(["a", "b"], 10), (["c", "d"], 20), (["e", "f"], 30)] {
+            let answer = world.txn(prewrite(&names, start_ts, false)).await;
+            assert!(answer.starts_with("Prewritten"), "{answer}");
+        }
+        let txns = vec![(Timestamp(10), Timestamp(15)), (Timestamp(20), Timestamp(0))];
+        let resolve = TxnCommand::ResolveLocks { range: KeyRange::txn_space(), txns };
+        assert_eq!(world.txn(resolve.clone()).await, "Done");
+        let mut seen = Vec::new();
+        for name in ["a", "b", "c", "d", "e", "f"] {
+            seen.push(world.get(name, 99).await);
+        }
+        let open = "locked by 30";
+        assert_eq!(seen, ["of 15", "of 15", "nothing", "nothing", open, open]);
+        assert_eq!(world.txn(resolve).await, "Done", "again");
     });
 }
