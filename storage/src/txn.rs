@@ -145,3 +145,6 @@ fn decide(
     };
     reply.map(Outcome::Reply)
 }
+
+#[cfg(test)]
+mod tests;

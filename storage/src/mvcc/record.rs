@@ -119,3 +119,6 @@ impl WriteRecord {
             .map_err(|source| StorageError::Corrupt { what: "commit record", source })
     }
 }
+
+#[cfg(test)]
+mod tests;
