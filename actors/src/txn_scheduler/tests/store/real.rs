@@ -1,0 +1,105 @@
+//! The same Store with the real commands.
+use super::*;
+
+#[test]
+fn the_real_commands_commit_in_two_phases_and_reads_see_snapshots() {
+    run(|env| async {
+        let world = World::with_real_commands(env).await;
+        assert_eq!(world.get("a", 5).await, "nothing");
+        let answer = world.txn(prewrite(&["a", "b"], 10, false)).await;
+        assert!(answer.starts_with("Prewritten"), "{answer}");
+        assert_eq!(world.get("a", 9).await, "nothing");
+        assert_eq!(world.get("a", 20).await, "locked by 10");
+        assert_eq!(world.scan(20).await, (0, Some(10)));
+        assert_eq!(world.txn(commit(&["a", "b"], 10)).await, "Done");
+        assert_eq!(world.get("a", 10).await, "nothing");
+        assert_eq!(world.get("a", 11).await, "of 11");
+        assert_eq!(world.scan(20).await, (2, None));
+        let late = world.txn(prewrite(&["a"], 8, false)).await;
+        assert!(late.contains("was committed at 11"), "{late}");
+        world.store.safe_point.heard(Timestamp(15), world.env.now());
+        assert_eq!(world.get("a", 14).await, "timestamp 14 is below the safe point 15");
+        assert_eq!(world.get("a", 15).await, "of 11");
+    });
+}
+
+/// B19 end to end: reads beside an asynchronous commit that is on its way into the log.
+#[test]
+fn reads_beside_an_asynchronous_commit_see_it_or_stay_below_it() {
+    run(|env| async {
+        let world = World::with_real_commands(env).await;
+        world.until_prewritten("z", 1000).await;
+        assert_eq!(world.get("a", 500).await, "nothing");
+        world.inline.holds_log.store(true, Ordering::SeqCst);
+        let under_way = world.begin(prewrite(&["a"], 100, true));
+        let published = world.store.concurrency.clone();
+        until("the lock is published", || published.published() == 1).await;
+        assert_eq!(world.get("a", 500).await, "nothing");
+        assert_eq!(world.get("a", 600).await, "locked by 100");
+        assert_eq!(world.scan(600).await, (0, Some(100)));
+        world.inline.release_log();
+        let answer = under_way.await.unwrap();
+        assert!(answer.contains("min_commit_ts: 501"), "{answer}");
+        // The stored lock says the same.
+        assert_eq!(world.get("a", 500).await, "nothing");
+        assert_eq!(world.get("a", 600).await, "locked by 100");
+    });
+}
+
+#[test]
+fn one_phase_commits_at_once_above_all_reads() {
+    run(|env| async {
+        let world = World::with_real_commands(env).await;
+        world.until_prewritten("z", 1000).await;
+        assert_eq!(world.get("a", 700).await, "nothing");
+        let TxnCommand::Prewrite(mut one) = prewrite(&["a", "b"], 100, false) else { panic!() };
+        one.try_one_pc = true;
+        let answer = world.txn(TxnCommand::Prewrite(one)).await;
+        assert!(answer.contains("one_pc_commit_ts: 701"), "{answer}");
+        assert_eq!(world.get("a", 700).await, "nothing");
+        assert_eq!(world.get("b", 701).await, "of 701");
+        assert_eq!(world.store.concurrency.published(), 0);
+    });
+}
+
+#[test]
+fn real_pessimistic_locks_wait_wake_and_are_found_in_deadlock() {
+    run(|env| async {
+        let world = World::with_real_commands(env).await;
+        assert!(world.txn(lock(&["a"], 10, Some(5000))).await.starts_with("Locked"));
+        assert!(world.txn(lock(&["b"], 20, Some(5000))).await.starts_with("Locked"));
+        // Held in memory: readers do not mind them.
+        assert_eq!(world.get("a", 30).await, "nothing");
+        let first = world.begin(lock(&["b"], 10, Some(9000)));
+        world.until_waiting(1).await;
+        assert_eq!(world.txn(lock(&["a"], 20, Some(9000))).await, "deadlock of 2");
+        let gone = TxnCommand::PessimisticRollback {
+            keys: keys(&["b"]),
+            start_ts: Timestamp(20),
+            for_update_ts: Timestamp(20),
+        };
+        assert_eq!(world.txn(gone).await, "Done");
+        assert!(first.await.unwrap().starts_with("Locked"));
+    });
+}
+
+#[test]
+fn locks_of_ended_transactions_are_resolved_over_a_range() {
+    run(|env| async {
+        let world = World::with_real_commands(env).await;
+        for (names, start_ts) in [(["a", "b"], 10), (["c", "d"], 20), (["e", "f"], 30)] {
+            let answer = world.txn(prewrite(&names, start_ts, false)).await;
+            assert!(answer.starts_with("Prewritten"), "{answer}");
+        }
+        let txns = vec![(Timestamp(10), Timestamp(15)), (Timestamp(20), Timestamp(0))];
+        let resolve = TxnCommand::ResolveLocks { range: KeyRange::txn_space(), txns };
+        assert_eq!(world.txn(resolve.clone()).await, "Done");
+        let mut seen = Vec::new();
+        for name in ["a", "b", "c", "d", "e", "f"] {
+            seen.push(world.get(name, 99).await);
+        }
+        let open = "locked by 30";
+        assert_eq!(seen, ["of 15", "of 15", "nothing", "nothing", open, open]);
+        assert_eq!(world.txn(resolve).await, "Done", "again");
+    });
+}
