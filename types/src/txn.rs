@@ -132,6 +132,13 @@ pub struct LockInfo {
     pub secondaries: Vec<Key>,
 }
 
+/// Is a transaction past its time at `now`, by the oracle's clock? The one rule for those who ask about
+/// a lock and those who decide: with two, they would send each other in circles.
+#[must_use]
+pub const fn has_expired(start_ts: Timestamp, ttl_ms: u64, now: Timestamp) -> bool {
+    ttl_ms == 0 || start_ts.physical_ms().saturating_add(ttl_ms) < now.physical_ms()
+}
+
 /// How locks and commits are seen by a read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

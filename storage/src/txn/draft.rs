@@ -150,10 +150,9 @@ pub(super) const fn commit_kind(kind: LockKind) -> WriteKind {
     }
 }
 
-/// Is a transaction past its time, by the oracle's clock?
-pub(super) fn has_expired(lock: &Lock, current_ts: Timestamp) -> bool {
-    lock.ttl_ms == 0
-        || lock.start_ts.physical_ms().saturating_add(lock.ttl_ms) < current_ts.physical_ms()
+/// Is the transaction of `lock` past its time?
+pub(super) const fn has_expired(lock: &Lock, current_ts: Timestamp) -> bool {
+    troupe_types::txn::has_expired(lock.start_ts, lock.ttl_ms, current_ts)
 }
 
 /// The timestamp behind `ts`; none lies behind the last.

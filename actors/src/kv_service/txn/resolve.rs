@@ -153,7 +153,7 @@ impl Inner {
         };
         loop {
             let judged = match self.ask_status(&check, o).await? {
-                Ok(status) => judge(lock, &status, now),
+                Ok(status) => judge(&status, now),
                 Err(TxnError::TxnNotFound { .. }) if is_expired(lock, now) => {
                     if check.rollback_if_not_exist {
                         // Even that left nothing to find: it will not decide for us.

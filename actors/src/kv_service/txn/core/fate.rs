@@ -1,6 +1,6 @@
 //! What a lock's transaction came to, by its primary, and what the finder of the lock does about it.
 use troupe_types::txn::command::StatusAction;
-use troupe_types::txn::{LockInfo, LockKind, TxnCommand, TxnReply, TxnStatus};
+use troupe_types::txn::{LockInfo, LockKind, TxnCommand, TxnReply, TxnStatus, has_expired};
 use troupe_types::{Key, Timestamp};
 
 /// What became of a transaction.
@@ -35,14 +35,13 @@ pub enum Judged {
 
 /// Has the lock expired at `now`?
 #[must_use]
-pub fn is_expired(lock: &LockInfo, now: Timestamp) -> bool {
-    lock.start_ts.physical_ms().saturating_add(lock.ttl_ms) <= now.physical_ms()
+pub const fn is_expired(lock: &LockInfo, now: Timestamp) -> bool {
+    has_expired(lock.start_ts, lock.ttl_ms, now)
 }
 
-/// Judges a status, asked at `now` because of `found`.
+/// Judges a status, asked at `now`.
 #[must_use]
-pub fn judge(found: &LockInfo, status: &TxnStatus, now: Timestamp) -> Judged {
-    let was_pessimistic = found.kind == LockKind::Pessimistic;
+pub fn judge(status: &TxnStatus, now: Timestamp) -> Judged {
     match status {
         TxnStatus::Committed { commit_ts } => Judged::Fate(Fate::Committed(*commit_ts)),
         TxnStatus::RolledBack { action } => Judged::Fate(match action {
@@ -55,10 +54,6 @@ pub fn judge(found: &LockInfo, status: &TxnStatus, now: Timestamp) -> Judged {
             | StatusAction::MinCommitTsPushed => Fate::RolledBack,
         }),
         TxnStatus::Alive { lock, .. } if lock.use_async_commit && is_expired(lock, now) => {
-            if was_pessimistic {
-                // Locked, not prewritten: not among the keys that decide.
-                return Judged::Fate(Fate::Alive);
-            }
             Judged::AskSecondaries {
                 keys: lock.secondaries.clone(),
                 min_commit_ts: lock.min_commit_ts,

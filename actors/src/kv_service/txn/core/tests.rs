@@ -1,12 +1,13 @@
 //! Tables of what the coordinator decides.
 use super::buffer::{Occupied, WriteBuffer, Written};
 use super::eval::{holds, sum};
-use super::fate::Secondaries;
+use super::fate::{Fate, Judged, Secondaries, is_expired, judge, removal};
 use super::plan::{Plan, Protocol, patience_ms, ttl_ms};
 use super::reads::ReadSet;
 use bytes::Bytes;
+use troupe_types::txn::command::StatusAction;
 use troupe_types::txn::session::{CommitProtocol, Comparison, Condition};
-use troupe_types::txn::{MutationOp, TxnRow};
+use troupe_types::txn::{LockInfo, LockKind, MutationOp, TxnCommand, TxnRow, TxnStatus};
 use troupe_types::{Key, KeyRange, Timestamp};
 
 fn value(text: &'static str) -> Written {
@@ -93,4 +94,51 @@ fn a_read_set_names_the_key_that_differs() {
     let phantom = rows(&[("a", 1), ("b", 2), ("c", 1)]);
     assert_eq!(ReadSet::difference(&read, &phantom), Some(Key::from("b")));
     assert_eq!(ReadSet::difference(&read, &read[..1]), Some(Key::from("c")));
+}
+
+fn lock_of(start_ms: u64, ttl_ms: u64) -> LockInfo {
+    LockInfo {
+        key: Key::from("p"),
+        primary: Key::from("p"),
+        start_ts: Timestamp::compose(start_ms, 0),
+        kind: LockKind::Put,
+        ttl_ms,
+        txn_size: 2,
+        for_update_ts: Timestamp::ZERO,
+        min_commit_ts: Timestamp::compose(start_ms, 9),
+        use_async_commit: true,
+        secondaries: vec![Key::from("s")],
+    }
+}
+
+/// Storage judges by the same rule: at the very millisecond a lock is alive for both.
+#[test]
+fn a_lock_has_expired_only_behind_its_last_millisecond() {
+    let lock = lock_of(1_000, 500);
+    for (now_ms, expected) in [(1_499, false), (1_500, false), (1_501, true)] {
+        assert_eq!(is_expired(&lock, Timestamp::compose(now_ms, 7)), expected, "at {now_ms}");
+    }
+    assert!(is_expired(&lock_of(1_000, 0), Timestamp::compose(1_000, 0)), "to be ended at once");
+}
+
+/// Whoever met a lock of the transaction asks the secondaries, be it one that was only locked
+/// pessimistically when the coordinator died: nobody else may ever come by.
+#[test]
+fn the_secondaries_decide_an_expired_asynchronous_commit() {
+    let alive =
+        |lock: LockInfo| TxnStatus::Alive { lock: Box::new(lock), action: StatusAction::None };
+    let ask = Judged::AskSecondaries {
+        keys: vec![Key::from("s")],
+        min_commit_ts: Timestamp::compose(1_000, 9),
+    };
+    let status = alive(lock_of(1_000, 500));
+    assert_eq!(judge(&status, Timestamp::compose(1_501, 0)), ask);
+    assert_eq!(judge(&status, Timestamp::compose(1_500, 0)), Judged::Fate(Fate::Alive));
+    let ordinary = LockInfo { use_async_commit: false, ..lock_of(1_000, 500) };
+    let alive_yet = judge(&alive(ordinary), Timestamp::compose(1_501, 0));
+    assert_eq!(alive_yet, Judged::Fate(Fate::Alive), "its Region would have ended it");
+    // What is then done with the lock that was met.
+    let met = LockInfo { kind: LockKind::Pessimistic, ..lock_of(1_000, 500) };
+    let ended = removal(&met, Fate::RolledBack);
+    assert!(matches!(ended, Some(TxnCommand::PessimisticRollback { .. })), "{ended:?}");
 }
