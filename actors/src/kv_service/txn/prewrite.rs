@@ -115,7 +115,7 @@ impl Inner {
                     match self.batches(batch.mutations, is_unsure, o).await {
                         Ok(cut) => {
                             protocol.one_phase &= cut.len() == 1;
-                            batches = cut;
+                            batches.extend(cut);
                         }
                         Err(error) => return Self::gave_up(plan, error, !is_unsure, false),
                     }
