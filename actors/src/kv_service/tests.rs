@@ -2,6 +2,7 @@
 //! (`tables.rs`).
 mod fake;
 mod tables;
+mod txn;
 
 use super::core::{Causes, Pauses, Reaction, RegionCache, on_region_error, on_transport_error};
 use super::{CallOptions, KvService, ScanOptions, ServiceParts, StoppedBy};
