@@ -188,10 +188,11 @@ impl Serialize for Rendered<'_> {
             map.serialize_entry("tikv_code", tikv)?;
         }
         map.serialize_entry("detail", detail)?;
-        map.serialize_entry("retryable", &is_retryable(*code))?;
-        if is_retryable(*code) {
+        let how = how(*code);
+        map.serialize_entry("retryable", &(how != How::None))?;
+        if how != How::None {
             let after_ms = retry_after_ms.unwrap_or_else(|| usual_pause_ms(*code));
-            map.serialize_entry("retry", &Retry { how: how(*code), after_ms })?;
+            map.serialize_entry("retry", &Retry { how, after_ms })?;
         }
         map.serialize_entry("outcome", outcome(*code, self.writes))?;
         map.serialize_entry("context", &Facts(context))?;
@@ -215,11 +216,10 @@ impl Serialize for Facts<'_> {
     }
 }
 
-/// May the same work succeed later without being changed: by the same request, or in a new
-/// transaction?
+/// May the same request succeed later without being changed?
 #[must_use]
 pub fn is_retryable(code: Code) -> bool {
-    how(code) != How::None
+    how(code) == How::SameRequest
 }
 
 /// What became of the request: `not_applied`, `unknown`, or `none` if it would change nothing.

@@ -1,7 +1,10 @@
 //! The whole gateway over a service layer whose Stores and PD live in memory.
 mod cluster;
 mod fake;
+mod kv;
 mod malformed;
 mod node;
 mod raw;
 mod streams;
+mod txn;
+mod txn_world;

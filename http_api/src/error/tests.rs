@@ -16,7 +16,10 @@ fn the_status_fits_the_class() {
             Class::Fatal => status == StatusCode::INTERNAL_SERVER_ERROR,
         };
         assert!(fits, "{code:?} is {status}");
-        assert_eq!(is_retryable(code), code.class() == Class::Retry);
+        // Somebody else was in the way: the state refused it, and yet the same request may succeed.
+        let waits = [Code::LockWaitTimeout, Code::CommitTsExpired, Code::IdempotentInProgress]
+            .contains(&code);
+        assert_eq!(is_retryable(code), code.class() == Class::Retry || waits, "{code:?}");
     }
 }
 

@@ -1,4 +1,5 @@
-//! A cluster in memory: one node, one Store, two Regions cut at the user key `m`, and a PD.
+//! A cluster in memory: one node, one Store, two Regions of each space cut at the user key `m`, and a PD.
+use super::txn_world::TxnWorld;
 use crate::state::{HttpParts, HttpState};
 use crate::{Sample, SampleKind};
 use actix_web::body::MessageBody;
@@ -22,7 +23,7 @@ use troupe_types::command::{
     RawChange, RawChecksum, RawExpectation, RawRow, ReadCommand, ReadReply, WriteCommand,
     WriteReply,
 };
-use troupe_types::key::{raw_key, user_key};
+use troupe_types::key::{raw_key, txn_key, user_key};
 use troupe_types::pd::{
     ClusterView, NodeInfo, OperatorState, OperatorView, PdError, PdReply, PdRequest, PdResult,
     RegionRoute, StoreInfo, StoreState, StoreStats, StoreView,
@@ -30,6 +31,9 @@ use troupe_types::pd::{
 use troupe_types::raft_message::RaftEnvelope;
 use troupe_types::raw_value::value_hash;
 use troupe_types::request::{PeerStatus, RegionBody, RegionReply, RegionRequest, RegionResult};
+use troupe_types::txn::deadlock::{DetectReply, DetectRequest};
+use troupe_types::txn::gc::GcState;
+use troupe_types::txn::session::SessionReply;
 use troupe_types::{
     ClusterId, Code, Key, KeyRange, LogIndex, Moment, NodeId, Peer, PeerId, Region, RegionEpoch,
     RegionError, RegionId, StoreId, Term, Timestamp, TraceTags, UnixMillis,
@@ -53,6 +57,9 @@ pub struct Fake {
     pub operators: Mutex<Vec<OperatorView>>,
     pub pd_down: AtomicBool,
     pub writes: AtomicU64,
+    /// The transactional space.
+    pub txn: TxnWorld,
+    pub gc: Mutex<GcState>,
     last_ts: AtomicU64,
 }
 
@@ -66,13 +73,16 @@ fn region(id: u64, start: Key, end: Key) -> Region {
     }
 }
 
-/// The system Region and the two of the raw space, in key order.
+/// The system Region and two of each space, in key order.
 pub fn regions() -> Vec<Region> {
     let (space, middle) = (KeyRange::raw_space(), raw_key(0, b"m"));
+    let (txn, txn_middle) = (KeyRange::txn_space(), txn_key(0, b"m"));
     vec![
         region(2, space.start, middle.clone()),
         region(3, middle, space.end),
         region(1, Bytes::from_static(b"s"), Bytes::from_static(b"t")),
+        region(4, txn.start, txn_middle.clone()),
+        region(5, txn_middle, txn.end),
     ]
 }
 
@@ -82,7 +92,8 @@ impl Fake {
         let right = request.target.region == RegionId(3);
         match &request.body {
             RegionBody::Read { command, .. } | RegionBody::ReadAt { command, .. } => {
-                Ok(RegionReply::Read(self.read(command)))
+                let reply = self.txn.read(command).unwrap_or_else(|| self.read(command));
+                Ok(RegionReply::Read(reply))
             }
             RegionBody::Write(command) => {
                 let refusal = self.refuse_right.lock().unwrap().clone().filter(|_| right);
@@ -92,11 +103,23 @@ impl Fake {
             RegionBody::ReadIndex => Ok(RegionReply::ReadIndex(LogIndex(9))),
             RegionBody::Release => Ok(RegionReply::Released),
             RegionBody::Admin(_) => panic!("the gateway changes members through PD"),
-            RegionBody::Txn(_)
-            | RegionBody::SnapshotReadIndex { .. }
+            RegionBody::Txn(command) => {
+                let refusal = self.txn.refuse.lock().unwrap().clone();
+                if let Some(refusal) = refusal {
+                    return Err(refusal);
+                }
+                self.writes.fetch_add(1, Ordering::Relaxed);
+                Ok(RegionReply::Txn(Box::new(self.txn.execute(command))))
+            }
+            RegionBody::Detect(DetectRequest::List) => {
+                Ok(RegionReply::Detected(DetectReply::Waits { edges: vec![], recent: vec![] }))
+            }
+            RegionBody::LockWaits => {
+                Ok(RegionReply::Session(Box::new(Ok(SessionReply::Waits(vec![])))))
+            }
+            RegionBody::SnapshotReadIndex { .. }
             | RegionBody::Detect(_)
-            | RegionBody::Session(_)
-            | RegionBody::LockWaits => panic!("this world has raw rows only"),
+            | RegionBody::Session(_) => panic!("no question to this world"),
         }
     }
 
@@ -163,7 +186,7 @@ impl Fake {
             | ReadCommand::ScanLocks { .. }
             | ReadCommand::MvccByKey { .. }
             | ReadCommand::MvccByStart { .. }
-            | ReadCommand::ScanExpired { .. } => panic!("this world has raw rows only"),
+            | ReadCommand::ScanExpired { .. } => panic!("the transactional space serves it"),
         }
     }
 
@@ -261,11 +284,24 @@ impl Fake {
             | PdRequest::AllocateIds { .. }
             | PdRequest::StoreHeartbeat { .. }
             | PdRequest::RegionHeartbeat { .. }
-            | PdRequest::GcState
-            | PdRequest::AdvanceTxnSafePoint { .. }
-            | PdRequest::AdvanceGcSafePoint { .. }
-            | PdRequest::SetGcBarrier(_)
-            | PdRequest::RemoveGcBarrier { .. } => panic!("no question of a gateway"),
+            | PdRequest::AdvanceGcSafePoint { .. } => panic!("no question of a gateway"),
+            PdRequest::GcState => Ok(PdReply::Gc(self.gc.lock().unwrap().clone())),
+            PdRequest::AdvanceTxnSafePoint { target } => {
+                let mut gc = self.gc.lock().unwrap();
+                gc.txn_safe_point = gc.txn_safe_point.max(target);
+                Ok(PdReply::Gc(gc.clone()))
+            }
+            PdRequest::SetGcBarrier(barrier) => {
+                let mut gc = self.gc.lock().unwrap();
+                gc.barriers.retain(|known| known.service != barrier.service);
+                gc.barriers.push(barrier);
+                Ok(PdReply::Gc(gc.clone()))
+            }
+            PdRequest::RemoveGcBarrier { service } => {
+                let mut gc = self.gc.lock().unwrap();
+                gc.barriers.retain(|known| known.service != service);
+                Ok(PdReply::Gc(gc.clone()))
+            }
         }
     }
 
@@ -287,7 +323,7 @@ impl Fake {
             replicas: 3,
             nodes: vec![node()],
             stores: vec![StoreView { info, stats, silent_ms: Some(12) }],
-            regions: 3,
+            regions: regions().len() as u64,
         }
     }
 }

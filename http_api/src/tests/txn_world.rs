@@ -1,0 +1,69 @@
+//! The transactional space of the fake cluster: the real commands on an engine in memory, one at a time.
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use troupe_storage::engine::memory::MemoryEngine;
+use troupe_storage::engine::{Cf, Durability, KvEngine, Modify, WriteBatch};
+use troupe_storage::read::read;
+use troupe_storage::txn::{TxnContext, execute};
+use troupe_types::command::{TxnCf, TxnChange};
+use troupe_types::txn::{TxnCommand, TxnError, TxnResult};
+use troupe_types::{ReadCommand, ReadReply, RegionError, Timestamp};
+
+/// Versions, locks, and the largest timestamp that was read at.
+#[derive(Default)]
+pub struct TxnWorld {
+    engine: MemoryEngine,
+    max_ts: Mutex<Timestamp>,
+    /// What commands answer, if they are to fail.
+    pub refuse: Mutex<Option<RegionError>>,
+}
+
+impl TxnWorld {
+    /// Answers reads of the transactional space.
+    pub fn read(&self, command: &ReadCommand) -> Option<ReadReply> {
+        let now = match command {
+            ReadCommand::RawGet { .. }
+            | ReadCommand::RawScan { .. }
+            | ReadCommand::RawChecksum { .. }
+            | ReadCommand::SystemScan { .. } => return None,
+            _ => Default::default(),
+        };
+        let mut max_ts = self.max_ts.lock().unwrap();
+        if let Some(view) = command.view().filter(|view| view.ts != Timestamp::MAX) {
+            *max_ts = view.ts.max(*max_ts);
+        }
+        Some(read(&*self.engine.snapshot(), command, now).unwrap())
+    }
+
+    /// Executes a command. It never waits for locks.
+    pub fn execute(&self, command: &TxnCommand) -> TxnResult {
+        let max_ts = self.max_ts.lock().unwrap();
+        let snapshot = self.engine.snapshot();
+        let context = TxnContext {
+            snapshot: &*snapshot,
+            memory: &BTreeMap::new(),
+            max_ts: *max_ts,
+            may_remember: false,
+        };
+        let executed = execute(command, &context).unwrap();
+        let changes = executed.changes.iter().map(modify).collect();
+        self.engine.write(WriteBatch { changes }, Durability::Buffered).unwrap();
+        match (executed.result, executed.waits_for) {
+            (Some(result), _) => result,
+            (None, Some(lock)) => Err(TxnError::Locked(lock)),
+            (None, None) => panic!("a command without result waits for a lock"),
+        }
+    }
+}
+
+fn modify(change: &TxnChange) -> Modify {
+    let cf = match change.cf {
+        TxnCf::Default => Cf::Default,
+        TxnCf::Lock => Cf::Lock,
+        TxnCf::Write => Cf::Write,
+    };
+    match &change.value {
+        Some(value) => Modify::Put(cf, change.key.clone(), value.clone()),
+        None => Modify::Delete(cf, change.key.clone()),
+    }
+}
