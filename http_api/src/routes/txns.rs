@@ -1,4 +1,5 @@
 //! `/v1/txns`: interactive transactions. The node that began one owns it; any node passes requests on.
+//! This build has no actors for them: each answers `NOT_SUPPORTED`.
 use super::kv_key::{IDEMPOTENCY, TXN_ERRORS};
 use super::operation::{Content, Holds, Operation, Param, READ, Reply, Verb, path, query, schema};
 use super::{Answer, COMMIT_TS, decimal, json_with, ok};
@@ -33,7 +34,7 @@ pub const OPERATIONS: &[Operation] = &[
         name: "txns_begin",
         tag: "txn",
         summary: "Begin an interactive transaction",
-        about: "It is rolled back after `ttl` without a request. `Location` leads to it.",
+        about: "This build answers 501. It is rolled back after `ttl` without a request. `Location` leads to it.",
         body: BodyKind::Json,
         takes: Content::Json(schema::<BeginBody>),
         replies: &[Reply {
@@ -53,7 +54,7 @@ pub const OPERATIONS: &[Operation] = &[
         name: "txns_list",
         tag: "txn",
         summary: "Open interactive transactions",
-        about: "Of the node that is asked.",
+        about: "This build answers 501. Of the node that is asked.",
         replies: &[Reply {
             status: 200,
             about: "Those that are open.",
@@ -68,7 +69,7 @@ pub const OPERATIONS: &[Operation] = &[
         name: "txns_status",
         tag: "txn",
         summary: "How a transaction stands",
-        about: "If its owner is gone, its primary lock tells.",
+        about: "This build answers 501. If its owner is gone, its primary lock tells.",
         params: &[ID],
         replies: STATE,
         errors: GONE,
@@ -83,7 +84,7 @@ pub const OPERATIONS: &[Operation] = &[
         name: "txns_rollback",
         tag: "txn",
         summary: "Roll a transaction back",
-        about: "May be repeated.",
+        about: "This build answers 501. May be repeated.",
         params: &[ID],
         replies: STATE,
         errors: GONE,
@@ -99,7 +100,7 @@ pub const OPERATIONS: &[Operation] = &[
         name: "txns_ops",
         tag: "txn",
         summary: "Steps of a transaction",
-        about: "In order; later ones see what earlier ones did. Writes take effect with the commit.",
+        about: "This build answers 501. In order; later ones see what earlier ones did. Writes take effect with the commit.",
         params: &[
             ID,
             query("enc", Holds::Choice(ENCODINGS), "How bytes are shown. Default: auto."),
@@ -139,7 +140,7 @@ pub const OPERATIONS: &[Operation] = &[
         name: "txns_commit",
         tag: "txn",
         summary: "Commit a transaction",
-        about: "May be repeated: it commits once.",
+        about: "This build answers 501. May be repeated: it commits once.",
         params: &[ID, IDEMPOTENCY],
         replies: STATE,
         errors: TXN_ERRORS,
@@ -155,7 +156,7 @@ pub const OPERATIONS: &[Operation] = &[
         name: "txns_keepalive",
         tag: "txn",
         summary: "Keep a transaction open",
-        about: "Its idle time begins anew.",
+        about: "This build answers 501. Its idle time begins anew.",
         params: &[ID],
         replies: STATE,
         errors: GONE,
