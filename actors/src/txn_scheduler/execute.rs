@@ -30,7 +30,9 @@ use troupe_storage::failure;
 use troupe_storage::txn::{Executed, TxnContext};
 use troupe_types::error::{BusyReason, NotReadyReason, UnknownReason};
 use troupe_types::request::{RegionReply, RegionResult};
-use troupe_types::txn::{LockInfo, LockKind, MutationOp, Prewrite, TxnCommand, TxnError, TxnReply};
+use troupe_types::txn::{
+    LockInfo, LockKind, Mutation, MutationOp, Prewrite, TxnCommand, TxnError, TxnReply,
+};
 use troupe_types::{Key, RegionError, StoreId, Term, Timestamp, WriteCommand};
 
 /// Runs a pure command; `troupe_storage::txn::execute`, except in tests.
@@ -174,6 +176,7 @@ impl Executor {
         if chooses_commit_ts(command) && !may_choose_commit_ts(job.memory.synced, term) {
             return Err(Refusal::NotSynced(term));
         }
+        self.concurrency.raise(reads_without_lock(command));
         let publication = self.publish_provisional(command);
         // Behind the publication: see `concurrency.rs`.
         let max_ts = self.concurrency.max_ts();
@@ -419,6 +422,31 @@ fn begins(command: &TxnCommand) -> Option<Timestamp> {
     }
 }
 
+/// The timestamp of a look that leaves no lock: that a key has no value must stay true up to then, so
+/// no later commit may land below. 0 = there is none.
+fn reads_without_lock(command: &TxnCommand) -> Timestamp {
+    let checks = |mutations: &[Mutation]| {
+        mutations.iter().any(|mutation| mutation.op == MutationOp::CheckNotExists)
+    };
+    let (looks, ts) = match command {
+        TxnCommand::Prewrite(Prewrite { mutations, start_ts, for_update_ts, .. }) => {
+            (checks(mutations), *start_ts.max(for_update_ts))
+        }
+        TxnCommand::Flush { mutations, start_ts, .. } => (checks(mutations), *start_ts),
+        TxnCommand::PessimisticLock(lock) => (lock.lock_only_if_exists, lock.for_update_ts),
+        TxnCommand::Commit { .. }
+        | TxnCommand::Rollback { .. }
+        | TxnCommand::Cleanup { .. }
+        | TxnCommand::PessimisticRollback { .. }
+        | TxnCommand::HeartBeat { .. }
+        | TxnCommand::CheckTxnStatus(_)
+        | TxnCommand::CheckSecondaryLocks { .. }
+        | TxnCommand::ResolveKeys { .. }
+        | TxnCommand::ResolveLocks { .. } => (false, Timestamp::ZERO),
+    };
+    if looks { ts } else { Timestamp::ZERO }
+}
+
 /// Locks that block every reader at or above the start timestamp, until more is known.
 fn provisional(prewrite: &Prewrite) -> Vec<LockInfo> {
     let kind = |op: &MutationOp| match op {
@@ -427,7 +455,7 @@ fn provisional(prewrite: &Prewrite) -> Vec<LockInfo> {
         MutationOp::Lock | MutationOp::CheckNotExists => LockKind::Lock,
     };
     let changing = prewrite.mutations.iter().filter(|m| m.op != MutationOp::CheckNotExists);
-    let lock = |mutation: &troupe_types::txn::Mutation| LockInfo {
+    let lock = |mutation: &Mutation| LockInfo {
         key: mutation.key.clone(),
         primary: prewrite.primary.clone(),
         start_ts: prewrite.start_ts,

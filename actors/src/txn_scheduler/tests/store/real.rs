@@ -62,6 +62,21 @@ fn one_phase_commits_at_once_above_all_reads() {
     });
 }
 
+/// A check that a key is absent is a read that leaves no lock: nobody may appear below it later.
+#[test]
+fn nothing_commits_below_a_check_that_the_key_is_absent() {
+    run(|env| async {
+        let world = World::with_real_commands(env).await;
+        world.until_prewritten("z", 1000).await;
+        let TxnCommand::Prewrite(mut check) = prewrite(&["b", "a"], 900, false) else { panic!() };
+        check.mutations[1].op = MutationOp::CheckNotExists;
+        let answer = world.txn(TxnCommand::Prewrite(check)).await;
+        assert!(answer.starts_with("Prewritten"), "{answer}");
+        let answer = world.txn(prewrite(&["a"], 100, true)).await;
+        assert!(answer.contains("min_commit_ts: 901"), "{answer}");
+    });
+}
+
 #[test]
 fn real_pessimistic_locks_wait_wake_and_are_found_in_deadlock() {
     run(|env| async {
