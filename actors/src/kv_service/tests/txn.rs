@@ -86,6 +86,7 @@ impl RegionService for World {
                     memory: &memory,
                     max_ts,
                     may_remember: false,
+                    gc_safe_point: Timestamp::ZERO,
                 };
                 let done = execute(&command, &context).unwrap();
                 let modify = |change: &troupe_types::command::TxnChange| {
