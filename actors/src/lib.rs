@@ -10,6 +10,7 @@
 //! | [`transport`] | node-to-node network |
 //! | [`snapshot`] | Region snapshots: made, sent, received, cleaned up |
 //! | [`txn_scheduler`] | commands of transactions at the leaders of a Store |
+//! | [`txn_session`] | interactive transactions, each an actor |
 //! | [`deadlock`] | who waits for whom, over all Stores |
 //! | [`pd_client`] | finds PD's leader |
 //! | [`kv_service`] | one function a command, used by every gateway |
@@ -48,3 +49,4 @@ pub mod supervision;
 pub mod trace;
 pub mod transport;
 pub mod txn_scheduler;
+pub mod txn_session;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use troupe_actors::cell::ReplyTo;
 use troupe_actors::env::Env;
 use troupe_actors::kv_service::{KvService, ServiceParts};
-use troupe_actors::node::{PdCaller, SharedDirectory};
+use troupe_actors::node::{PdCaller, SessionService, SharedDirectory};
 use troupe_actors::pd_client::{PdClient, PdClientParts};
 use troupe_actors::registry::ActorId;
 use troupe_actors::snapshot::{self, SnapshotParts};
@@ -21,6 +21,7 @@ use troupe_actors::transport::{
     GrpcTransport, Identity, LinkParts, NetCounters, NetRuntime, ServerHandle, ServerParts,
     Transport, serve,
 };
+use troupe_actors::txn_session::{self, SessionOptions, Sessions, SessionsParts};
 use troupe_config::Config;
 use troupe_http_api::{HttpParts, HttpServer};
 use troupe_pd_actor::{PdHandle, PdParts};
@@ -49,6 +50,7 @@ pub struct Node {
     pd: PdHandle,
     snapshots: Vec<ChildHandle>,
     _transport: Arc<GrpcTransport>,
+    _sessions: Option<Arc<Sessions>>,
 }
 
 /// What the network and the Stores share while a node starts.
@@ -170,6 +172,16 @@ impl Wiring {
     }
 }
 
+/// Starts what holds interactive transactions, unless the node has no Store to name it in their ids.
+fn start_sessions(service: &KvService, stores: &LocalStores, open: usize) -> Option<Arc<Sessions>> {
+    let store = stores.iter().next()?.id;
+    let parts = SessionsParts { service: service.clone(), store, options: SessionOptions { open } };
+    let sessions = txn_session::start(parts, ActorId(0));
+    let served: Arc<dyn SessionService> = sessions.clone();
+    stores.serve_sessions(&served);
+    Some(sessions)
+}
+
 impl Node {
     /// Starts a node on the arbiter of the caller. Returns when it listens; `/readyz` tells when it
     /// serves.
@@ -241,6 +253,7 @@ impl Node {
             pd: pd_caller,
             directory: wiring.directory.clone(),
         });
+        let sessions = start_sessions(&service, &stores, config.limits.txn_open);
         let measured = stores.clone();
         let http = troupe_http_api::start(
             listeners.http,
@@ -266,6 +279,7 @@ impl Node {
             pd,
             snapshots,
             _transport: transport,
+            _sessions: sessions,
         })
     }
 

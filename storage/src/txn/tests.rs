@@ -40,6 +40,7 @@ impl World {
             memory: &self.memory,
             max_ts: Timestamp(self.max_ts),
             may_remember: self.may_remember,
+            gc_safe_point: Timestamp::ZERO,
         };
         let done = execute(command, &context).unwrap();
         drop(snapshot);

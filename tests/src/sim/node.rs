@@ -19,7 +19,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use troupe_actors::env::{Env, Power};
 use troupe_actors::kv_service::{KvService, ServiceParts};
-use troupe_actors::node::{LocalPd, PdCaller, SharedDirectory};
+use troupe_actors::node::{LocalPd, PdCaller, SessionService, SharedDirectory};
 use troupe_actors::pd_client::{PdClient, PdClientParts};
 use troupe_actors::registry::ActorId;
 use troupe_actors::snapshot::{self, SnapshotParts};
@@ -28,6 +28,7 @@ use troupe_actors::store::{
     self, StoreDisks, StoreHandle, StoreSetup, find_replicas, found_system_region,
 };
 use troupe_actors::supervision::ChildHandle;
+use troupe_actors::txn_session::{self, SessionOptions, Sessions, SessionsParts};
 use troupe_pd_actor::{BootstrapPlan, PdHandle, PdOptions, PdParts};
 use troupe_storage::engine::{Cf, Durability, KvEngine, Modify, WriteBatch};
 use troupe_storage::failure::Ended;
@@ -41,6 +42,9 @@ use troupe_types::{
 
 /// The one cluster of a world.
 const CLUSTER: ClusterId = ClusterId(7);
+
+/// Most interactive transactions that a node has open.
+const OPEN_TXNS: usize = 64;
 
 /// PD of a node, which needs its Stores, which need PD.
 #[derive(Clone, Default)]
@@ -69,6 +73,7 @@ pub struct Life {
     pub service: KvService,
     _pd: PdHandle,
     _snapshots: ChildHandle,
+    _sessions: Arc<Sessions>,
 }
 
 /// A node and its disks.
@@ -294,7 +299,26 @@ impl SimNode {
             pd: caller,
             directory,
         });
-        Life { env, gate: gate.clone(), store, stores, service, _pd: pd, _snapshots: snapshots }
+        let sessions = txn_session::start(
+            SessionsParts {
+                service: service.clone(),
+                store: self.store,
+                options: SessionOptions { open: OPEN_TXNS },
+            },
+            ActorId(0),
+        );
+        let served: Arc<dyn SessionService> = sessions.clone();
+        stores.serve_sessions(&served);
+        Life {
+            env,
+            gate: gate.clone(),
+            store,
+            stores,
+            service,
+            _pd: pd,
+            _snapshots: snapshots,
+            _sessions: sessions,
+        }
     }
 
     fn start_store(

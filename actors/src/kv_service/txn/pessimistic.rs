@@ -10,12 +10,15 @@ use troupe_types::txn::error::ConflictReason;
 use troupe_types::txn::{PessimisticLock, TxnCommand, TxnError, TxnReply};
 use troupe_types::{Key, Moment, Timestamp};
 
-/// Longest wait of one lock request: between two of them, dead holders are looked for.
+/// Longest wait of one lock request: between two of them, dead holders are looked for, and the locks
+/// held so far are kept alive.
 const WAIT_AT_ONCE_MS: u64 = 1_000;
+/// Time between two heartbeats.
+pub(crate) const BEAT_EVERY: Duration = Duration::from_millis(LOCK_TTL_MS / 3);
 
 impl Inner {
-    /// Locks `keys`, one Region after the other in key order, so that transactions that lock in one
-    /// go do not wait for each other.
+    /// Locks `keys`, and with the first of them the primary, one Region after the other in key order,
+    /// so that transactions that lock in one go do not wait for each other.
     pub(crate) async fn lock(
         self: &Arc<Self>,
         txn: &mut Transaction,
@@ -32,6 +35,9 @@ impl Inner {
             txn.for_update_ts = self.timestamp(o).await?;
         }
         let primary = txn.primary.get_or_insert(first).clone();
+        if !txn.locked.contains(&primary) && !keys.contains(&primary) {
+            keys.push(primary.clone());
+        }
         // The others' locks point at the primary's: it comes first.
         keys.sort_by_key(|key| *key != primary);
         let patience = self.parts.env.now().after(Duration::from_millis(wait_ms));
@@ -57,14 +63,21 @@ impl Inner {
         o: &CallOptions,
     ) -> Result<bool, ServiceError> {
         // From here on some may be locked, whatever the answer.
-        txn.locked.extend(part.iter().cloned());
+        txn.may_be_locked.extend(part.iter().cloned());
         let mut causes = Causes::default();
         loop {
+            self.keep_alive(txn, o).await?;
             let now = self.parts.env.now();
             let left = u64::try_from(patience.since(now).as_millis()).unwrap_or(u64::MAX);
             let command = self.lock_command(txn, part, left.min(WAIT_AT_ONCE_MS));
             let error = match self.tell(&part[0], command, o, &mut causes).await? {
-                Told::Answer(Ok(TxnReply::Locked(_))) => return Ok(true),
+                Told::Answer(Ok(TxnReply::Locked(_))) => {
+                    txn.locked.extend(part.iter().cloned());
+                    if txn.primary.as_ref().is_some_and(|primary| part.contains(primary)) {
+                        txn.beaten = now;
+                    }
+                    return Ok(true);
+                }
                 Told::Answer(Ok(other)) => return Err(ServiceError::unexpected(&other)),
                 Told::Answer(Err(error)) => error,
                 Told::Moved => return Ok(false),
@@ -100,6 +113,25 @@ impl Inner {
             allow_conflict: false,
             min_commit_ts: txn.for_update_ts.next(),
         })
+    }
+
+    /// Sends a heartbeat if the locks of `txn` need one by now.
+    ///
+    /// # Errors
+    /// [`ServiceError`]; if the transaction was rolled back by others, with what its Region said.
+    pub(crate) async fn keep_alive(
+        &self,
+        txn: &mut Transaction,
+        o: &CallOptions,
+    ) -> Result<(), ServiceError> {
+        let now = self.parts.env.now();
+        let primary = txn.primary.clone().filter(|primary| txn.locked.contains(primary));
+        let Some(primary) = primary.filter(|_| now.since(txn.beaten) >= BEAT_EVERY) else {
+            return Ok(());
+        };
+        self.beat(primary, txn.start_ts, txn.ttl_from(now, LOCK_TTL_MS), o).await?;
+        txn.beaten = now;
+        Ok(())
     }
 
     /// Keeps a transaction alive, once.

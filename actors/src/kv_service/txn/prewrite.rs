@@ -209,7 +209,7 @@ impl Inner {
     ) -> Result<bool, ServiceError> {
         let txn = phase.txn;
         let Some(alive) = self.clear(locks, o).await? else { return Ok(false) };
-        let holds_locks = phase.may_retry && (!is_alone || !txn.locked.is_empty());
+        let holds_locks = phase.may_retry && (!is_alone || !txn.may_be_locked.is_empty());
         let patience_ms =
             plan::patience_ms(txn.start_ts, alive.start_ts, txn.lock_wait_ms(), holds_locks);
         let waited = self.parts.env.now().since(began);

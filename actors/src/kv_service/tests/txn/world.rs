@@ -10,7 +10,7 @@ use troupe_types::txn::session::{
     CommitProtocol, Idempotency, OneShot, OneShotOutcome, TxnIsolation, TxnMode, TxnSettings,
 };
 use troupe_types::txn::{TxnCommand, TxnError, TxnResult};
-use troupe_types::{TIMESTAMP_LOGICAL_BITS, UnixMillis};
+use troupe_types::UnixMillis;
 
 /// Where a command of a client waits until it is let go.
 #[derive(Default)]
@@ -35,7 +35,7 @@ struct Plan {
 }
 
 /// What is done with a command in place of executing it.
-pub(super) type Instead = Box<dyn FnMut(&mut Engine, &TxnCommand) -> Option<RegionResult>>;
+pub(super) type Instead = Box<dyn FnMut(&mut Engine, &TxnCommand) -> Option<RegionResult> + Send>;
 
 /// What all Regions share.
 pub(super) struct Engine {
@@ -97,6 +97,7 @@ impl Engine {
             memory: &BTreeMap::new(),
             max_ts: self.max_ts,
             may_remember: false,
+            gc_safe_point: Timestamp::ZERO,
         };
         let done = execute(command, &context).unwrap();
         let changes = done.changes.iter().map(modify).collect();
@@ -188,7 +189,7 @@ impl World {
 
     /// The oracle's clock goes on by so much.
     pub(super) fn pass(&self, ms: u64) {
-        self.engine.lock().unwrap().clock += ms << (TIMESTAMP_LOGICAL_BITS - 4);
+        self.engine.lock().unwrap().clock += Timestamp::compose(ms, 0).get() >> 4;
     }
 
     /// This node's next command with this name waits.
