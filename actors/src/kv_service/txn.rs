@@ -16,6 +16,7 @@
 //! | `reads` | reads of a snapshot |
 //! | `resolve` | locks in the way |
 //! | `locks` | locks, versions and waits as operators see them |
+//! | `collect` | what garbage collection asks for |
 //! | `steps` | the steps of a transaction, and its state between them |
 //! | `pessimistic` | locks before the prewrite |
 //! | `commit`, `prewrite` | the commit protocols |
@@ -27,6 +28,7 @@
 mod aftermath;
 pub mod api;
 mod calls;
+mod collect;
 mod commit;
 pub mod core;
 mod delete_range;
@@ -42,6 +44,9 @@ mod resolve;
 mod serializable;
 mod steps;
 mod tell;
+
+pub(crate) use collect::ROWS_AT_ONCE;
+pub use collect::Walked;
 
 use self::core::decided::Decided;
 use std::sync::Mutex;

@@ -116,6 +116,12 @@ impl RegionService for World {
                     }
                 }
             }
+            RegionBody::LastLocks { range, safe_point, limit } => {
+                let max_ts = Timestamp(safe_point.get() - 1);
+                let scan = ReadCommand::ScanLocks { range, max_ts, limit };
+                let reply = troupe_storage::read::read(&*snapshot, &scan, UnixMillis(0));
+                Ok(RegionReply::Read(reply.unwrap()))
+            }
             _ => Err(RegionError::Malformed { what: "not part of this test".to_owned() }),
         };
         std::future::ready(answer).boxed()

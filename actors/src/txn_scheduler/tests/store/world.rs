@@ -157,6 +157,7 @@ pub(super) fn store_options() -> StoreOptions {
         cut_logs: long,
         purge_log: long,
         check_health: long,
+        collect: long,
     };
     StoreOptions {
         core: core_options(),
@@ -167,6 +168,8 @@ pub(super) fn store_options() -> StoreOptions {
         orphan_after: long,
         read_threads: 1,
         txn_threads: 1,
+        trust: Duration::from_secs(60),
+        collect: crate::store::collector::CollectOptions { rest: long, again_after: long },
     }
 }
 
