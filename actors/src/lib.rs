@@ -33,6 +33,7 @@ pub mod apply;
 pub mod cell;
 pub mod deadlock;
 pub mod env;
+pub mod gc;
 pub mod kv_service;
 pub mod log_writer;
 #[cfg(feature = "mutants")]

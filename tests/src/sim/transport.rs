@@ -316,6 +316,7 @@ fn request_line(request: &RegionRequest) -> String {
         RegionBody::SnapshotReadIndex { .. } => "snapshot-read-index",
         RegionBody::Detect(_) => "detect",
         RegionBody::Session(_) => "session",
+        RegionBody::LastLocks { .. } => "last-locks",
         RegionBody::LockWaits => "lock-waits",
     };
     let crc = crc32c::crc32c(&codec::encode(request));
