@@ -240,6 +240,12 @@ const fn advice_on(code: Code) -> Advice {
     }
 }
 
+/// What to do about a code, in a sentence or two.
+#[must_use]
+pub const fn remedy(code: Code) -> &'static str {
+    advice_on(code).remedy
+}
+
 const STYLE: &str = "body{font:16px/1.5 sans-serif;max-width:44rem;margin:3rem auto;padding:0 1rem}\
      code{font-size:90%}dt{font-weight:bold;margin-top:1rem}\
      @media(prefers-color-scheme:dark){body{background:#111;color:#eee}a{color:#8cf}}";

@@ -8,3 +8,4 @@ mod raw;
 mod streams;
 mod txn;
 mod txn_world;
+mod txns;

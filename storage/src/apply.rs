@@ -170,7 +170,10 @@ impl Overlay {
                     self.rows.retain(|key, _| !range.contains(key));
                     self.deleted.push(range.clone());
                 }
-                Modify::Put(..) | Modify::Delete(..) | Modify::DeleteRange(..) => {}
+                Modify::Put(..)
+                | Modify::Delete(..)
+                | Modify::DeleteRange(..)
+                | Modify::ReplaceRecord(..) => {}
             }
         }
         self.absorbed = changes.len();
@@ -194,6 +197,9 @@ fn txn_modify(change: &TxnChange) -> Modify {
         TxnCf::Write => Cf::Write,
     };
     match &change.value {
+        Some(value) if change.if_present && cf == Cf::Write => {
+            Modify::ReplaceRecord(change.key.clone(), value.clone())
+        }
         Some(value) => Modify::Put(cf, change.key.clone(), value.clone()),
         None => Modify::Delete(cf, change.key.clone()),
     }

@@ -143,7 +143,8 @@ impl WriteFilter {
         Self { safe_point, key: Vec::new(), seen: Seen::Nothing, young: 0 }
     }
 
-    /// Records met that lie above the safe point, and may be garbage one day.
+    /// Records met that may be garbage behind a later safe point, without a further write: those above
+    /// this one, and values that end.
     #[must_use]
     pub fn young(&self) -> u64 {
         self.young
@@ -181,6 +182,7 @@ impl WriteFilter {
             Part::Value | Part::End if is_hidden && has_long_value(record) => Verdict::Clean,
             Part::Value | Part::End if is_hidden => Verdict::Drop,
             Part::Value => {
+                self.young += u64::from(record.expires_at.is_some());
                 self.seen = Seen::Newest;
                 Verdict::Keep
             }

@@ -54,6 +54,9 @@ pub struct TxnContext<'a> {
     pub max_ts: Timestamp,
     /// Pessimistic locks may be held in memory.
     pub may_remember: bool,
+    /// Transactions that began below it are settled everywhere, and records below it may be collected.
+    /// Known no earlier than the snapshot was taken.
+    pub gc_safe_point: Timestamp,
 }
 
 /// What came of a command.

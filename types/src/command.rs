@@ -111,6 +111,9 @@ pub struct TxnChange {
     pub key: Key,
     /// What; `None` removes.
     pub value: Option<Bytes>,
+    /// Only if the row is there: for a mark on a commit record, which a replica that is behind may have
+    /// collected already. Setting it would bring the record back. [`TxnCf::Write`] only.
+    pub if_present: bool,
 }
 
 impl WriteCommand {

@@ -43,13 +43,20 @@ struct Shared {
     safe_point: AtomicU64,
     /// When the newest answer was asked for; 0 = none was heard.
     asked: AtomicU64,
+    /// The GC safe point. Only grows.
+    gc_safe_point: AtomicU64,
 }
 
 impl TxnSafePoint {
     /// Nothing is known yet. What will be heard is trusted for `trust`.
     #[must_use]
     pub fn unknown(trust: Duration) -> Self {
-        Self(Arc::new(Shared { trust, safe_point: AtomicU64::new(0), asked: AtomicU64::new(0) }))
+        Self(Arc::new(Shared {
+            trust,
+            safe_point: AtomicU64::new(0),
+            asked: AtomicU64::new(0),
+            gc_safe_point: AtomicU64::new(0),
+        }))
     }
 
     /// PD said that this is the safe point, when asked at `asked` or later.
@@ -57,6 +64,18 @@ impl TxnSafePoint {
         // In this order, as `admit` looks in the other one.
         self.0.safe_point.fetch_max(safe_point.get(), Ordering::SeqCst);
         self.0.asked.fetch_max(asked.0.max(1), Ordering::SeqCst);
+    }
+
+    /// PD said that versions hidden at `gc_safe_point` may be collected. Heard behind the transaction
+    /// safe point of the same answer, which is no smaller.
+    pub fn heard_gc(&self, gc_safe_point: Timestamp) {
+        self.0.gc_safe_point.fetch_max(gc_safe_point.get(), Ordering::SeqCst);
+    }
+
+    /// The largest GC safe point that was heard; 0 = none. Nothing behind it is collected here before.
+    #[must_use]
+    pub fn gc(&self) -> Timestamp {
+        Timestamp(self.0.gc_safe_point.load(Ordering::SeqCst))
     }
 
     /// The largest that was heard; 0 = none.

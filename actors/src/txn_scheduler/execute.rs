@@ -188,6 +188,7 @@ impl Executor {
             memory,
             max_ts,
             may_remember: job.memory.may_remember,
+            gc_safe_point: self.safe_point.gc(),
         };
         let mut executed = match (self.execute)(command, &context) {
             Ok(executed) => executed,

@@ -44,6 +44,7 @@ impl TxnWorld {
             memory: &BTreeMap::new(),
             max_ts: *max_ts,
             may_remember: false,
+            gc_safe_point: Timestamp::ZERO,
         };
         let executed = execute(command, &context).unwrap();
         let changes = executed.changes.iter().map(modify).collect();

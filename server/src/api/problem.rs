@@ -2,6 +2,8 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::fmt;
+use troupe_http_api::error_pages::remedy;
+use troupe_types::Code;
 
 /// A body of type `application/problem+json`.
 #[derive(Clone, Debug, Deserialize)]
@@ -59,6 +61,9 @@ impl fmt::Display for Problem {
         }
         if self.retryable {
             write!(f, "\n  may be tried again")?;
+        }
+        if let Some(code) = Code::ALL.into_iter().find(|known| known.as_str() == self.code) {
+            write!(f, "\n  what to do: {}", remedy(code))?;
         }
         match &self.request_id {
             Some(id) => write!(f, "\n  request: {id}"),

@@ -226,10 +226,11 @@ pub(crate) fn key_strategy() -> impl Strategy<Value = Bytes> {
 pub(crate) fn step_strategy() -> impl Strategy<Value = Step> {
     let cf = prop::sample::select(Cf::ALL.to_vec());
     let change =
-        (cf, key_strategy(), key_strategy(), 0..6).prop_map(|(cf, a, b, kind)| match kind {
+        (cf, key_strategy(), key_strategy(), 0..7).prop_map(|(cf, a, b, kind)| match kind {
             0 => Modify::Delete(cf, a),
             1 => Modify::DeleteRange(cf, KeyRange::new(a, b)),
             2 => Modify::DeleteRange(cf, KeyRange::new(a, Bytes::new())),
+            3 => Modify::ReplaceRecord(a, b),
             _ => Modify::Put(cf, a, b),
         });
     (prop::collection::vec(change, 1..8), prop::bool::weighted(0.1))
@@ -243,6 +244,11 @@ pub(crate) fn apply_to_model(model: &mut Model, changes: &[Modify]) {
             }
             Modify::Delete(cf, key) => {
                 model.remove(&(*cf, key.clone()));
+            }
+            Modify::ReplaceRecord(key, value) => {
+                if let Some(stored) = model.get_mut(&(Cf::Write, key.clone())) {
+                    *stored = value.clone();
+                }
             }
             Modify::DeleteRange(cf, range) => {
                 model.retain(|(of, key), _| of != cf || !range.contains(key));

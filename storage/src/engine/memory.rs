@@ -39,6 +39,8 @@ struct State {
     /// Buffered batches: `durable` and these give `now`.
     tail: Vec<WriteBatch>,
     gc_safe_point: Timestamp,
+    /// The largest safe point behind which garbage was collected, over all crashes.
+    collected_behind: Timestamp,
     fail_next_write: bool,
     fail_next_sync: bool,
 }
@@ -76,6 +78,12 @@ impl MemoryEngine {
         self.state().tail.len()
     }
 
+    /// The largest safe point that garbage was ever collected behind.
+    #[must_use]
+    pub fn collected_behind(&self) -> Timestamp {
+        self.state().collected_behind
+    }
+
     /// Lets the next write fail without effect.
     pub fn fail_next_write(&self) {
         self.state().fail_next_write = true;
@@ -97,6 +105,10 @@ impl State {
         if std::mem::take(&mut self.fail_next_write) {
             return Err(StorageError::Injected { what: "write" });
         }
+        let batch = match batch.is_conditional() {
+            true => batch.settled(|key| Ok(self.now.of(Cf::Write).contains_key(key)))?,
+            false => batch,
+        };
         self.now.apply(&batch);
         self.tail.push(batch);
         Ok(())
@@ -132,6 +144,8 @@ impl Maps {
                 Modify::Delete(cf, key) => {
                     self.of_mut(*cf).remove(key);
                 }
+                // Settled when the batch was written.
+                Modify::ReplaceRecord(..) => {}
                 Modify::DeleteRange(cf, range) => {
                     let doomed: Vec<_> =
                         rows(self.of(*cf), range).map(|(k, _)| k.clone()).collect();
@@ -256,6 +270,7 @@ impl KvEngine for MemoryEngine {
         let mut state = self.state();
         let all = KeyRange::prefix(&[TXN_PREFIX]);
         let garbage = gc::garbage(&state.now, &all, state.gc_safe_point)?;
+        state.collected_behind = state.collected_behind.max(state.gc_safe_point);
         let records = garbage.len() as u64;
         if records > 0 {
             state.write(WriteBatch { changes: garbage.into_iter().flatten().collect() })?;

@@ -68,6 +68,9 @@ pub enum Modify {
     Delete(Cf, Bytes),
     /// Remove every key of the range.
     DeleteRange(Cf, KeyRange),
+    /// Set a row of [`Cf::Write`] if it is there, and else do nothing. Never brings back what
+    /// [`KvEngine::collect_garbage`] removes at the same time.
+    ReplaceRecord(Bytes, Bytes),
 }
 
 /// Changes that take effect together, in order.
@@ -75,6 +78,47 @@ pub enum Modify {
 pub struct WriteBatch {
     /// In order; a later change of the same key wins.
     pub changes: Vec<Modify>,
+}
+
+impl WriteBatch {
+    /// Is there a change that depends on what is stored?
+    fn is_conditional(&self) -> bool {
+        self.changes.iter().any(|change| matches!(change, Modify::ReplaceRecord(..)))
+    }
+
+    /// The same batch without [`Modify::ReplaceRecord`]: each is a put, or nothing. `is_stored` tells of
+    /// the state before the batch.
+    fn settled(
+        self,
+        is_stored: impl Fn(&[u8]) -> Result<bool, StorageError>,
+    ) -> Result<Self, StorageError> {
+        let mut changes: Vec<Modify> = Vec::with_capacity(self.changes.len());
+        for change in self.changes {
+            let Modify::ReplaceRecord(key, value) = change else {
+                changes.push(change);
+                continue;
+            };
+            let by_batch = changes.iter().rev().find_map(|earlier| earlier.leaves_record(&key));
+            if by_batch.map_or_else(|| is_stored(&key), Ok)? {
+                changes.push(Modify::Put(Cf::Write, key, value));
+            }
+        }
+        Ok(Self { changes })
+    }
+}
+
+impl Modify {
+    /// Is the record `key` there behind this change? `None` if the change is not about it.
+    fn leaves_record(&self, key: &[u8]) -> Option<bool> {
+        match self {
+            Self::Put(Cf::Write, of, _) if of == key => Some(true),
+            Self::Delete(Cf::Write, of) if of == key => Some(false),
+            Self::DeleteRange(Cf::Write, range) if range.contains(key) => Some(false),
+            Self::Put(..) | Self::Delete(..) | Self::DeleteRange(..) | Self::ReplaceRecord(..) => {
+                None
+            }
+        }
+    }
 }
 
 /// How much a write must survive when it returns.

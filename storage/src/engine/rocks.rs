@@ -29,7 +29,7 @@ use rocksdb::{
 };
 use snapshot::OwnedSnapshot;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use troupe_types::{KeyRange, Timestamp};
 
 mod collect;
@@ -48,6 +48,8 @@ pub struct RocksEngine {
     db: Arc<DB>,
     options: RocksOptions,
     garbage: Arc<Garbage>,
+    /// Held from a look at records to the write that rests on it.
+    looking: Mutex<()>,
 }
 
 impl RocksEngine {
@@ -62,13 +64,24 @@ impl RocksEngine {
         let garbage = Arc::new(Garbage::default());
         let db = DB::open_cf_descriptors(&database, path, options.column_families(&garbage))
             .map_err(StorageError::Engine)?;
-        let engine = Self { db: Arc::new(db), options: options.clone(), garbage };
+        let engine = Self { db: Arc::new(db), options: options.clone(), garbage, looking: Mutex::default() };
         engine.expect_garbage_of_a_small_family();
         Ok(engine)
     }
 
     fn cf(&self, cf: Cf) -> &ColumnFamily {
         handle(&self.db, cf)
+    }
+
+    fn look_at_records(&self) -> MutexGuard<'_, ()> {
+        self.looking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As [`RocksEngine::write_buffered`], with changes that depend on records.
+    fn write_conditional(&self, batch: WriteBatch) -> Result<(), StorageError> {
+        let _look = self.look_at_records();
+        let batch = batch.settled(|key| Ok(self.get(Cf::Write, key)?.is_some()))?;
+        self.write_buffered(batch)
     }
 
     fn write_buffered(&self, batch: WriteBatch) -> Result<(), StorageError> {
@@ -82,6 +95,7 @@ impl RocksEngine {
                 }
                 Modify::Delete(cf, key) => writes.delete_cf(self.cf(cf), key),
                 Modify::DeleteRange(cf, range) => self.stage_delete_range(&mut writes, cf, &range),
+                Modify::ReplaceRecord(..) => unreachable!("the batch was settled"),
             }
         }
         let mut options = WriteOptions::default();
@@ -137,7 +151,7 @@ fn end_of(range: &KeyRange) -> &[u8] {
 fn batch_bytes(batch: &WriteBatch) -> usize {
     const CHANGE_OVERHEAD: usize = 12;
     let change = |change: &Modify| match change {
-        Modify::Put(_, key, value) => key.len() + value.len(),
+        Modify::Put(_, key, value) | Modify::ReplaceRecord(key, value) => key.len() + value.len(),
         Modify::Delete(_, key) => key.len(),
         Modify::DeleteRange(_, range) => range.start.len() + end_of(range).len(),
     };
@@ -166,7 +180,10 @@ impl KvEngine for RocksEngine {
 
     fn write(&self, batch: WriteBatch, durability: Durability) -> Result<(), StorageError> {
         let _call = StorageCall::enter();
-        self.write_buffered(batch)?;
+        match batch.is_conditional() {
+            true => self.write_conditional(batch)?,
+            false => self.write_buffered(batch)?,
+        }
         match durability {
             Durability::Buffered => Ok(()),
             Durability::Synced => self.flush(),

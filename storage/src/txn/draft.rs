@@ -86,7 +86,7 @@ pub(super) struct Draft {
 
 impl Draft {
     fn change(&mut self, cf: TxnCf, key: Bytes, value: Option<Bytes>) {
-        self.out.changes.push(TxnChange { cf, key, value });
+        self.out.changes.push(TxnChange { cf, key, value, if_present: false });
     }
 
     /// Stores a lock, in place of `replaced`.
@@ -118,6 +118,12 @@ impl Draft {
 
     pub(super) fn put_record(&mut self, place: &Place<'_>, ts: Timestamp, record: &WriteRecord) {
         self.change(TxnCf::Write, place.ordered.at(ts), Some(record.encode()));
+    }
+
+    /// Changes a record that is there. Another replica may have collected it: there it stays away.
+    pub(super) fn mark_record(&mut self, place: &Place<'_>, ts: Timestamp, record: &WriteRecord) {
+        let (key, value) = (place.ordered.at(ts), Some(record.encode()));
+        self.out.changes.push(TxnChange { cf: TxnCf::Write, key, value, if_present: true });
     }
 
     pub(super) fn remove_record(&mut self, place: &Place<'_>, ts: Timestamp) {

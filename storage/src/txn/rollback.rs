@@ -59,7 +59,7 @@ pub(super) fn roll_back(
     let lasts = held.as_ref().is_none_or(|held| {
         !held.is_of(start_ts) || !held.is_pessimistic() || held.lock.primary == *place.key
     });
-    end(place, held, (start_ts, lasts, account), draft);
+    end(place, held, (start_ts, lasts, account), (context.gc_safe_point, draft));
     Ok(())
 }
 
@@ -68,16 +68,18 @@ pub(super) fn leave_protected(
     place: &Place<'_>,
     held: Option<Held>,
     (start_ts, account): (Timestamp, Account),
-    draft: &mut Draft,
+    (context, draft): (&TxnContext<'_>, &mut Draft),
 ) {
-    end(place, held, (start_ts, true, account), draft);
+    end(place, held, (start_ts, true, account), (context.gc_safe_point, draft));
 }
 
+/// Of a transaction from before `settled` nothing can come any more, so nothing needs to keep it out.
+/// A record at its timestamp would take the place of one that is collected here, and not yet elsewhere.
 fn end(
     place: &Place<'_>,
     held: Option<Held>,
     (start_ts, lasts, account): (Timestamp, bool, Account),
-    draft: &mut Draft,
+    (settled, draft): (Timestamp, &mut Draft),
 ) {
     match held {
         Some(held) if held.is_of(start_ts) => {
@@ -87,7 +89,7 @@ fn end(
         Some(other) => mark_on(place, other, start_ts, draft),
         None => {}
     }
-    if account.fate == Fate::Open {
+    if account.fate == Fate::Open && start_ts >= settled {
         leave_rollback(place, (start_ts, lasts), account, draft);
     }
 }
@@ -101,7 +103,7 @@ fn leave_rollback(
 ) {
     if let Some(committed) = account.at_start {
         let marked = WriteRecord { protects_rollback: true, ..committed };
-        draft.put_record(place, start_ts, &marked);
+        draft.mark_record(place, start_ts, &marked);
         return;
     }
     draft.put_record(place, start_ts, &rollback_record(start_ts, protected));

@@ -27,7 +27,7 @@ pub(super) fn check(
         let commit_ts = match account.fate {
             Fate::Committed(commit_ts) => commit_ts,
             Fate::Open | Fate::RolledBack => {
-                leave_protected(&place, held, (start_ts, account), draft);
+                leave_protected(&place, held, (start_ts, account), (context, &mut *draft));
                 Timestamp::ZERO
             }
         };

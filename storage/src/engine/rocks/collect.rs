@@ -44,7 +44,7 @@ pub(super) struct Garbage {
     fresh: AtomicU64,
     /// Safe point of that compaction.
     compacted_at: AtomicU64,
-    /// Largest number of records above the safe point that one compaction met.
+    /// Largest number of records that one compaction met and that may be garbage by and by.
     young: AtomicU64,
     /// Records removed since the engine was opened.
     dropped: AtomicU64,
@@ -218,6 +218,21 @@ impl RocksEngine {
             let has_more = !rest.is_empty();
             (std::mem::replace(&mut *waiting, rest), has_more)
         };
+        let mut keys = keys.into_iter().peekable();
+        while keys.peek().is_some() {
+            self.clean_some(&mut keys, safe_point)?;
+        }
+        Ok(has_more)
+    }
+
+    /// Removes the garbage of keys until a batch is full. Nobody may change a record in between that
+    /// was found to be garbage: that would bring it back without what hides it.
+    fn clean_some(
+        &self,
+        keys: &mut impl Iterator<Item = Box<[u8]>>,
+        safe_point: Timestamp,
+    ) -> Result<(), StorageError> {
+        let _look = self.look_at_records();
         let mut changes = Vec::new();
         for key in keys {
             let range = gc::rows_of_key(&key, safe_point);
@@ -228,9 +243,11 @@ impl RocksEngine {
                     self.remove(std::mem::take(&mut changes))?;
                 }
             }
+            if changes.is_empty() {
+                break;
+            }
         }
-        self.remove(changes)?;
-        Ok(has_more)
+        self.remove(changes)
     }
 
     fn remove(&self, changes: Vec<Modify>) -> Result<(), StorageError> {
