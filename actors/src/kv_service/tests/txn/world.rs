@@ -5,12 +5,12 @@ use crate::kv_service::ServiceError;
 use troupe_storage::engine::memory::MemoryEngine;
 use troupe_storage::engine::{Cf, Durability, KvEngine, Modify, WriteBatch};
 use troupe_storage::txn::{TxnContext, execute};
+use troupe_types::UnixMillis;
 use troupe_types::command::{TxnCf, TxnChange};
 use troupe_types::txn::session::{
     CommitProtocol, Idempotency, OneShot, OneShotOutcome, TxnIsolation, TxnMode, TxnSettings,
 };
 use troupe_types::txn::{TxnCommand, TxnError, TxnResult};
-use troupe_types::UnixMillis;
 
 /// Where a command of a client waits until it is let go.
 #[derive(Default)]
