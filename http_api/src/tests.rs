@@ -9,3 +9,4 @@ mod streams;
 mod txn;
 mod txn_codes;
 mod txn_world;
+mod txns;

@@ -14,7 +14,7 @@ use troupe_types::txn::session::{
     Idempotency, SessionError, SessionReply, SessionRequest, SessionResult, SessionState, TxnId,
     TxnOp, TxnOpResult,
 };
-use troupe_types::{Code, Generation, Moment, Timestamp};
+use troupe_types::{Class, Code, Generation, Moment, Timestamp};
 
 /// How long the actor of a transaction that is over takes what was already on its way to it.
 const LINGER: Duration = Duration::from_secs(5);
@@ -191,6 +191,12 @@ fn end_of(outcome: Result<Committed, ServiceError>) -> CommitEnd {
     match outcome {
         Ok(Committed { commit_ts, by }) => CommitEnd::Committed { commit_ts, by },
         Err(error) if error.code == Code::TxnOutcomeUnknown => CommitEnd::Unknown(told(error)),
+        // Whoever sent the commit again would hear the same again: the transaction is over.
+        Err(error) if error.code.class() == Class::Retry => {
+            let detail = format!("it was rolled back: {}", error.detail);
+            let code = Code::TxnRolledBack;
+            CommitEnd::RolledBack(SessionError { code, detail, txn: error.txn })
+        }
         Err(error) => CommitEnd::RolledBack(told(error)),
     }
 }

@@ -191,7 +191,8 @@ impl SessionCore {
             out.push(Output::Answer(ticket, ended.answer(request)));
             return;
         }
-        if self.phase == Phase::Open {
+        let is_question = matches!(request, SessionRequest::Status { .. });
+        if self.phase == Phase::Open && !is_question {
             self.idle_until = now.after(self.idle);
         }
         match request {

@@ -11,13 +11,15 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use troupe_actors::env::CellOptions;
 use troupe_actors::kv_service::{KvService, ServiceParts};
-use troupe_actors::node::{PdCaller, RegionService, SharedDirectory};
+use troupe_actors::node::{PdCaller, RegionService, SessionService, SharedDirectory};
 use troupe_actors::real_env::real_env;
+use troupe_actors::registry::ActorId;
 use troupe_actors::trace::WireSpan;
 use troupe_actors::transport::{OutgoingSnapshot, Transport, TransportError};
+use troupe_actors::txn_session::{self, SessionOptions, Sessions, SessionsParts};
 use troupe_config::Config;
 use troupe_types::command::{
     RawChange, RawChecksum, RawExpectation, RawRow, ReadCommand, ReadReply, WriteCommand,
@@ -61,6 +63,8 @@ pub struct Fake {
     /// The transactional space.
     pub txn: TxnWorld,
     pub gc: Mutex<GcState>,
+    /// Interactive transactions, if they are served.
+    sessions: OnceLock<Arc<Sessions>>,
     last_ts: AtomicU64,
 }
 
@@ -405,6 +409,14 @@ impl RegionService for Shared {
 
     fn serve(&self, request: RegionRequest, _deadline: Moment) -> BoxFuture<'static, RegionResult> {
         let fake = self.0.clone();
+        if let RegionBody::Session(session) = request.body {
+            let sessions = fake.sessions.get().expect("this world serves them").clone();
+            let far = Moment(u64::MAX / 2);
+            return Box::pin(async move {
+                let result = sessions.serve(*session, far).await?;
+                Ok(RegionReply::Session(Box::new(result)))
+            });
+        }
         Box::pin(async move {
             // As in a real node the answer comes later: other requests get their turn.
             tokio::task::yield_now().await;
@@ -464,6 +476,19 @@ impl Transport for NoOthers {
 /// A gateway over a fresh fake.
 pub fn gateway(config: Config) -> (Arc<HttpState>, Arc<Fake>) {
     let (parts, fake) = parts(config);
+    (HttpState::new(parts).unwrap(), fake)
+}
+
+/// A gateway that serves interactive transactions.
+pub fn gateway_with_sessions(config: Config) -> (Arc<HttpState>, Arc<Fake>) {
+    let open = config.limits.txn_open;
+    let (parts, fake) = parts(config);
+    let served = SessionsParts {
+        service: parts.service.clone(),
+        store: STORE,
+        options: SessionOptions { open },
+    };
+    let _ = fake.sessions.set(txn_session::start(served, ActorId(0)));
     (HttpState::new(parts).unwrap(), fake)
 }
 

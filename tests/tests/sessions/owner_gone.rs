@@ -1,5 +1,5 @@
 //! Transactions whose owner dies, or cannot be reached.
-use super::cluster::{Cluster, SECOND, in_cluster, plan, sleep};
+use super::cluster::{Cluster, SECOND, in_cluster, millis, plan, sleep};
 use super::talk::{get, pessimistic, put};
 use std::rc::Rc;
 use troupe_types::txn::session::{SessionPhase, SessionRequest, TxnId, TxnSettings};
@@ -83,7 +83,7 @@ fn a_commit_cut_by_the_death_of_its_owner_is_repeated_elsewhere_with_one_outcome
             let committing = cluster.clone();
             let commit = async move { committing.commit(N1, id).await };
             let crash = async {
-                sleep(std::time::Duration::from_micros(300 * seed)).await;
+                sleep(millis(2 * seed)).await;
                 cluster.world.crash(N3, 0);
             };
             let (first, ()) = futures::join!(commit, crash);
@@ -123,6 +123,30 @@ fn an_owner_that_is_cut_off_loses_its_transaction_to_whoever_asks_for_the_commit
         assert!(late.is_err(), "it was told that it had not committed: {late:?}");
         assert_eq!(cluster.value(N1, "a").await, None);
         cluster.wait_until_unlocked(N1).await;
+    });
+}
+
+/// Locks that only leaders remember go with them; the session takes its own anew, and lives on.
+#[test]
+fn a_leader_that_dies_takes_no_open_transaction_with_it() {
+    in_cluster(plan(3_106), |cluster| async move {
+        let record = troupe_types::key::txn_key(0x00FF_FFFE, b"session/");
+        for _ in 0..3 {
+            let leader = cluster.leader_of(&record).await;
+            let owner = cluster.others(leader)[0];
+            let id = cluster.begin(owner, pessimistic()).await;
+            cluster.ops(owner, id, vec![put("a", "1"), put("z", "2")]).await.unwrap();
+            cluster.world.crash(leader, 0);
+            sleep(9 * SECOND).await;
+            let end = cluster.commit(owner, id).await;
+            assert!(matches!(end, Ok(SessionPhase::Committed { .. })), "{end:?}");
+            cluster.world.start(leader);
+            sleep(3 * SECOND).await;
+            let delete = troupe_types::txn::session::TxnOp::Delete { key: super::talk::k("a") };
+            let next = cluster.begin(owner, TxnSettings::default()).await;
+            cluster.ops(owner, next, vec![delete]).await.unwrap();
+            cluster.commit(owner, next).await.unwrap();
+        }
     });
 }
 

@@ -3,6 +3,7 @@ use super::cluster::{Cluster, SECOND, millis, sleep};
 use std::time::Duration;
 use troupe_actors::kv_service::{CallOptions, KvService, ServiceError};
 use troupe_types::key::txn_key;
+use troupe_types::pd::{PdReply, PdRequest};
 use troupe_types::request::Consistency;
 use troupe_types::txn::session::{
     SessionPhase, SessionReply, SessionRequest, SessionState, TxnId, TxnMode, TxnOp, TxnOpResult,
@@ -107,6 +108,22 @@ impl Cluster {
         let (row, _) =
             service.txn_get(k(key), None, &options(&service, 60 * SECOND)).await.unwrap();
         row.map(|row| String::from_utf8(row.value.to_vec()).unwrap())
+    }
+
+    /// Who leads the Region of `key`.
+    pub async fn leader_of(&self, key: &Key) -> NodeId {
+        for _ in 0..50 {
+            let service = self.service(NodeId(1));
+            let request = PdRequest::RegionByKey { key: key.clone() };
+            let deadline = service.env().now().after(SECOND);
+            if let Ok(PdReply::Routes(routes)) = service.pd(request, deadline).await
+                && let Some(leader) = routes.first().and_then(|route| route.leader)
+            {
+                return NodeId(leader.store.get());
+            }
+            sleep(millis(100)).await;
+        }
+        panic!("PD names no leader");
     }
 
     /// Waits until no lock is left.

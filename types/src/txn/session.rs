@@ -261,14 +261,6 @@ pub struct TxnId {
     pub nonce: u64,
 }
 
-impl TxnId {
-    /// As it is shown, with the random number in hexadecimal: part of the key of its record.
-    #[must_use]
-    pub fn record_name(&self) -> String {
-        format!("session/{}-{}-{:016x}", self.store, self.start_ts, self.nonce)
-    }
-}
-
 /// Asks the owner of interactive transactions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SessionRequest {

@@ -117,7 +117,7 @@ impl KvService {
         let is_rollback = matches!(request, SessionRequest::Rollback { .. });
         let fits = match phase {
             SessionPhase::Committed { .. } => is_question || is_commit,
-            SessionPhase::RolledBack => is_rollback,
+            SessionPhase::RolledBack => is_question || is_rollback,
             SessionPhase::Open | SessionPhase::Committing | SessionPhase::Unknown => is_question,
         };
         if fits {

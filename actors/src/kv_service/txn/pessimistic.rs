@@ -1,4 +1,5 @@
 //! Locks of a pessimistic transaction, before its prewrite; and the heartbeats that keep them.
+use super::session::is_session_key;
 use super::steps::{LOCK_TTL_MS, Transaction};
 use super::tell::{Told, at_leaders};
 use crate::kv_service::api::Inner;
@@ -15,6 +16,10 @@ use troupe_types::{Key, Moment, Timestamp};
 const WAIT_AT_ONCE_MS: u64 = 1_000;
 /// Time between two heartbeats.
 pub(crate) const BEAT_EVERY: Duration = Duration::from_millis(LOCK_TTL_MS / 3);
+
+fn is_not_found(error: &ServiceError) -> bool {
+    matches!(error.txn.as_deref(), Some(TxnError::TxnNotFound { .. }))
+}
 
 impl Inner {
     /// Locks `keys`, and with the first of them the primary, one Region after the other in key order,
@@ -129,9 +134,32 @@ impl Inner {
         let Some(primary) = primary.filter(|_| now.since(txn.beaten) >= BEAT_EVERY) else {
             return Ok(());
         };
-        self.beat(primary, txn.start_ts, txn.ttl_from(now, LOCK_TTL_MS), o).await?;
+        let ttl_ms = txn.ttl_from(now, LOCK_TTL_MS);
+        let beaten = self.beat(primary.clone(), txn.start_ts, ttl_ms, o).await;
+        match beaten {
+            Err(error) if is_not_found(&error) && is_session_key(&primary) => {
+                self.lock_again(txn, primary, o).await?;
+            }
+            other => other?,
+        }
         txn.beaten = now;
         Ok(())
+    }
+
+    /// Takes the lock of a session's record anew, which the leader alone held and lost. Nobody else
+    /// writes there, so nothing can have happened meanwhile but that others rolled the transaction
+    /// back; of any other key that would be wrong.
+    async fn lock_again(
+        &self,
+        txn: &Transaction,
+        primary: Key,
+        o: &CallOptions,
+    ) -> Result<(), ServiceError> {
+        let command = self.lock_command(txn, std::slice::from_ref(&primary), 0);
+        match self.tell_one(&primary, command, o, &mut Causes::default()).await? {
+            Ok(_) => Ok(()),
+            Err(error) => Err(ServiceError::of_txn(error, &Causes::default())),
+        }
     }
 
     /// Keeps a transaction alive, once.

@@ -20,9 +20,17 @@ use troupe_types::txn::session::{Idempotency, TxnId, TxnOp, TxnOpResult, TxnSett
 use troupe_types::txn::{CheckTxnStatus, LockInfo, LockKind, TxnCommand, TxnError, TxnStatus};
 use troupe_types::{Code, Key, Moment, Timestamp, TraceTags};
 
+const SESSION: &str = "session/";
+
 /// Where the record of an interactive transaction lies.
 pub(crate) fn session_key(id: &TxnId) -> Key {
-    txn_key(KEYSPACE, id.record_name().as_bytes())
+    let TxnId { store, start_ts, nonce } = id;
+    txn_key(KEYSPACE, format!("{SESSION}{store}-{start_ts}-{nonce:016x}").as_bytes())
+}
+
+/// Is it the key of such a record?
+pub(super) fn is_session_key(key: &Key) -> bool {
+    key.starts_with(&txn_key(KEYSPACE, SESSION.as_bytes()))
 }
 
 /// What the record of a transaction says of it.
