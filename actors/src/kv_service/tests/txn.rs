@@ -3,6 +3,7 @@ mod codes;
 mod death;
 mod isolation;
 mod once;
+mod slow;
 mod world;
 
 use super::*;
