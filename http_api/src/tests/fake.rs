@@ -33,6 +33,7 @@ use troupe_types::pd::{
 use troupe_types::raft_message::RaftEnvelope;
 use troupe_types::raw_value::value_hash;
 use troupe_types::request::{PeerStatus, RegionBody, RegionReply, RegionRequest, RegionResult};
+use troupe_types::txn::TxnError;
 use troupe_types::txn::deadlock::{DetectReply, DetectRequest};
 use troupe_types::txn::gc::{GcRound, GcState};
 use troupe_types::txn::session::SessionReply;
@@ -98,6 +99,9 @@ impl Fake {
         let right = request.target.region == RegionId(3);
         match &request.body {
             RegionBody::Read { command, .. } | RegionBody::ReadAt { command, .. } => {
+                if let Some(gone) = self.gone(command) {
+                    return Ok(RegionReply::ReadRefused(Box::new(gone)));
+                }
                 let reply = self.txn.read(command).unwrap_or_else(|| self.read(command));
                 Ok(RegionReply::Read(reply))
             }
@@ -114,6 +118,9 @@ impl Fake {
                 if let Some(refusal) = refusal {
                     return Err(refusal);
                 }
+                if let Some(answer) = self.txn.instead_of(command) {
+                    return answer;
+                }
                 self.writes.fetch_add(1, Ordering::Relaxed);
                 Ok(RegionReply::Txn(Box::new(self.txn.execute(command))))
             }
@@ -128,6 +135,12 @@ impl Fake {
             | RegionBody::Detect(_)
             | RegionBody::Session(_) => panic!("no question to this world"),
         }
+    }
+
+    /// As a Store refuses what lies below the safe point.
+    fn gone(&self, command: &ReadCommand) -> Option<TxnError> {
+        let (ts, safe_point) = (command.view()?.ts, self.gc.lock().unwrap().txn_safe_point);
+        (ts < safe_point).then_some(TxnError::SnapshotGone { ts, safe_point })
     }
 
     fn live(&self) -> Rows {

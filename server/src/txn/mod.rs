@@ -16,7 +16,7 @@ const OPEN: &[Column] = &[
     column("MODE", "/mode", Cell::Plain),
     column("ISOLATION", "/isolation", Cell::Plain),
     column("KEYS", "/keys", Cell::Plain),
-    column("PRIMARY", "/primary", Cell::Plain),
+    column("START TS", "/start_ts", Cell::Plain),
     column("EXPIRES IN MS", "/expires_in_ms", Cell::Plain),
 ];
 

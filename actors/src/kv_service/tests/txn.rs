@@ -4,6 +4,7 @@ mod collect;
 mod death;
 mod isolation;
 mod once;
+mod slow;
 mod world;
 
 use super::*;

@@ -1,7 +1,7 @@
 //! Assertions about values, and values that end.
 use super::*;
 use troupe_types::txn::LockKind;
-use troupe_types::{KeyRange, ReadCommand, ReadReply, UnixMillis};
+use troupe_types::{Code, KeyRange, ReadCommand, ReadReply, UnixMillis};
 
 fn asserted(key: &Key, assertion: Assertion) -> Mutation {
     Mutation { assertion, ..put(key) }
@@ -28,13 +28,13 @@ fn failed(result: TxnResult) -> (bool, u64) {
 /// Nothing of the API asserts anything: only commands of another coordinator can raise
 /// `ASSERTION_FAILED`.
 #[test]
-fn an_assertion_that_does_not_hold_is_assertion_failed_and_nothing_is_locked() {
+fn an_assertion_that_does_not_hold_is_refused_and_nothing_is_locked() {
     let (mut world, a, b) = (World::default(), key("a"), key("b"));
     world.store(put(&a), 1, 2);
     let other = put(&key("c"));
     let absent = vec![other.clone(), asserted(&a, Assertion::NotExist)];
     let refused = run_prewrite(&mut world, absent, 10);
-    assert_eq!(refused.as_ref().unwrap_err().code(), troupe_types::Code::AssertionFailed);
+    assert_eq!(refused.as_ref().unwrap_err().code(), Code::AssertionFailed);
     assert_eq!(failed(refused), (true, 2));
     let present = vec![other, asserted(&b, Assertion::Exist)];
     assert_eq!(failed(run_prewrite(&mut world, present, 10)), (false, 0));

@@ -5,6 +5,7 @@ use crate::kv_service::ServiceError;
 use troupe_storage::engine::memory::MemoryEngine;
 use troupe_storage::engine::{Cf, Durability, KvEngine, Modify, WriteBatch};
 use troupe_storage::txn::{TxnContext, execute};
+use troupe_types::UnixMillis;
 use troupe_types::command::{TxnCf, TxnChange};
 use troupe_types::txn::session::{
     CommitProtocol, Idempotency, OneShot, OneShotOutcome, TxnIsolation, TxnMode, TxnSettings,
@@ -12,7 +13,6 @@ use troupe_types::txn::session::{
 use troupe_types::txn::{
     Assertion, Mutation, MutationOp, PessimisticAction, Prewrite, TxnCommand, TxnError, TxnResult,
 };
-use troupe_types::UnixMillis;
 
 /// Where a command of a client waits until it is let go.
 #[derive(Default)]
@@ -28,6 +28,8 @@ pub(super) struct Gate {
 struct Plan {
     /// The next command with this name waits at the gate before it is executed.
     gates: Vec<(&'static str, Arc<Gate>)>,
+    /// So does the one behind so many further commands.
+    gate_behind: Option<(usize, Arc<Gate>)>,
     /// So many further commands are executed; the node is dead by then.
     lives_for: Option<usize>,
     /// The command that the node dies of is executed as well, and its answer lost.
@@ -244,6 +246,14 @@ impl World {
         gate
     }
 
+    /// This node's command behind so many others waits.
+    pub(super) fn hold_behind(&self, commands: usize) -> Arc<Gate> {
+        let gate = Arc::new(Gate::default());
+        let mut engine = self.engine.lock().unwrap();
+        engine.plans.entry(self.node).or_default().gate_behind = Some((commands, gate.clone()));
+        gate
+    }
+
     /// This node dies after so many commands.
     pub(super) fn dies_after(&self, commands: usize, last_takes_effect: bool) {
         let mut engine = self.engine.lock().unwrap();
@@ -300,6 +310,11 @@ impl Engine {
             None => {}
         }
         plan.sent.push(command.name());
+        match &mut plan.gate_behind {
+            Some((0, _)) => return Arrival::Waits(plan.gate_behind.take().expect("it is there").1),
+            Some((left, _)) => *left -= 1,
+            None => {}
+        }
         match plan.gates.iter().position(|(name, _)| *name == command.name()) {
             Some(i) => Arrival::Waits(plan.gates.remove(i).1),
             None => Arrival::Goes,
