@@ -64,7 +64,8 @@ impl RocksEngine {
         let garbage = Arc::new(Garbage::default());
         let db = DB::open_cf_descriptors(&database, path, options.column_families(&garbage))
             .map_err(StorageError::Engine)?;
-        let engine = Self { db: Arc::new(db), options: options.clone(), garbage, looking: Mutex::default() };
+        let engine =
+            Self { db: Arc::new(db), options: options.clone(), garbage, looking: Mutex::default() };
         engine.expect_garbage_of_a_small_family();
         Ok(engine)
     }

@@ -23,7 +23,12 @@ pub(super) fn find(key: &Key, context: &TxnContext<'_>) -> Option<Lock> {
 }
 
 pub(super) fn put(key: &Key, lock: Option<&Lock>) -> TxnChange {
-    TxnChange { cf: TxnCf::Lock, key: encode_ordered(key), value: lock.map(Lock::encode), if_present: false }
+    TxnChange {
+        cf: TxnCf::Lock,
+        key: encode_ordered(key),
+        value: lock.map(Lock::encode),
+        if_present: false,
+    }
 }
 
 pub(super) fn new_lock(kind: LockKind, start_ts: Timestamp, min_commit_ts: Timestamp) -> Lock {
