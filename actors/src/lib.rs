@@ -14,11 +14,11 @@
 //! | [`deadlock`] | who waits for whom, over all Stores |
 //! | [`pd_client`] | finds PD's leader |
 //! | [`kv_service`] | one function a command, used by every gateway |
-/// Is this fault planted? See `mutants.rs`.
+/// Is this fault planted? See `storage/src/mutants.rs`.
 #[cfg(feature = "mutants")]
 macro_rules! planted {
     ($mutant:ident) => {
-        $crate::mutants::is_planted($crate::mutants::Mutant::$mutant)
+        troupe_storage::mutants::is_planted(troupe_storage::mutants::Mutant::$mutant)
     };
 }
 /// No fault is ever planted: a constant.
@@ -33,10 +33,9 @@ pub mod apply;
 pub mod cell;
 pub mod deadlock;
 pub mod env;
+pub mod gc;
 pub mod kv_service;
 pub mod log_writer;
-#[cfg(feature = "mutants")]
-pub mod mutants;
 pub mod node;
 pub mod pd_client;
 pub mod real_env;

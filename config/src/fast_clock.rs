@@ -19,6 +19,8 @@ impl Config {
         self.pd.region_heartbeat = Duration::from_secs(2);
         self.pd.store_silent_after = Duration::from_secs(3);
         self.pd.operator_timeout = Duration::from_secs(120);
+        self.gc.interval = Duration::from_secs(5);
+        self.gc.safe_point_trust = Duration::from_secs(10);
         self
     }
 }

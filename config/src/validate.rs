@@ -2,7 +2,7 @@
 //! told at once.
 use crate::error::{ConfigError, Finding};
 use crate::sections::{
-    ActorsConfig, ClusterConfig, Config, HttpConfig, LimitsConfig, NodeConfig, PdConfig,
+    ActorsConfig, ClusterConfig, Config, GcConfig, HttpConfig, LimitsConfig, NodeConfig, PdConfig,
     RaftConfig, SnapshotConfig, StorageConfig,
 };
 use crate::units::ByteSize;
@@ -64,6 +64,7 @@ impl Config {
         limits(&self.limits, &mut findings);
         actors(&self.actors, &mut findings);
         pd(&self.pd, &mut findings);
+        gc(&self.gc, &self.pd, &mut findings);
         http(&self.http, &mut findings);
         if findings.0.is_empty() { Ok(()) } else { Err(ConfigError::Invalid(findings.0)) }
     }
@@ -264,6 +265,17 @@ fn pd(pd: &PdConfig, findings: &mut Findings) {
     let patient = pd.store_silent_after >= pd.store_heartbeat.saturating_mul(2);
     findings.require(patient, "pd.store-silent-after", problem);
     findings.positive("pd.tso-window", pd.tso_window);
+}
+
+fn gc(gc: &GcConfig, pd: &PdConfig, findings: &mut Findings) {
+    let problem = "must be at least 10s: no transaction may take longer than that";
+    findings.require(gc.life_time >= Duration::from_secs(10), "gc.life-time", problem);
+    findings.positive("gc.interval", gc.interval);
+    let problem = "must be at least three times pd.store-heartbeat: a Store hears of the safe point \
+                   with its heartbeats, and two lost ones must not stop it";
+    let patient = gc.safe_point_trust >= pd.store_heartbeat.saturating_mul(3);
+    findings.require(patient, "gc.safe-point-trust", problem);
+    findings.positive("gc.compact-interval", gc.compact_interval);
 }
 
 fn http(http: &HttpConfig, findings: &mut Findings) {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use troupe_types::pd::{
     ClusterView, OperatorRequest, OperatorView, PdReply, PdRequest, RegionRoute,
 };
-use troupe_types::txn::gc::GcState;
+use troupe_types::txn::gc::{GcRound, GcState};
 use troupe_types::{Code, KeyRange, RegionId, Timestamp};
 
 /// Regions asked for at a time.
@@ -131,13 +131,16 @@ pub async fn timestamps(call: &Call, count: u32) -> Result<Timestamp, Problem> {
     Ok(last)
 }
 
-/// Safe points and barriers, after `request` about them.
+/// Safe points and barriers, and how collection is getting on, after `request` about them.
 ///
 /// # Errors
 /// Those of PD.
-pub async fn gc(call: &Call, request: PdRequest) -> Result<GcState, Problem> {
+pub async fn gc(call: &Call, request: PdRequest) -> Result<(GcState, Option<GcRound>), Problem> {
     let PdReply::Gc(state) = ask(call, request).await? else { return Err(other()) };
-    Ok(state)
+    let PdReply::GcRound(round) = ask(call, PdRequest::GcRound).await? else {
+        return Err(other());
+    };
+    Ok((state, round))
 }
 
 /// A command that PD acknowledges without more.

@@ -6,7 +6,7 @@ use crate::error::Code;
 use crate::ids::{ClusterId, NodeId, PeerId, RegionId, StoreId, Term, Timestamp};
 use crate::key::{Key, KeyRange};
 use crate::region::{Peer, Region};
-use crate::txn::gc::{GcBarrier, GcState};
+use crate::txn::gc::{GcBarrier, GcRound, GcState};
 use serde::{Deserialize, Serialize};
 
 /// A process of the cluster.
@@ -310,6 +310,10 @@ pub enum PdRequest {
         /// Which.
         service: String,
     },
+    /// How the collector of old versions is getting on. Answered [`PdReply::GcRound`].
+    GcRound,
+    /// The collector beside PD's leader tells how it is getting on. Answered [`PdReply::Done`].
+    ReportGcRound(GcRound),
 }
 
 /// What a Store shall do, told with the reply to its heartbeat.
@@ -367,6 +371,8 @@ pub enum PdReply {
     Operators(Vec<OperatorView>),
     /// Safe points and barriers.
     Gc(GcState),
+    /// The newest round of collection, if one has begun since PD's leader leads.
+    GcRound(Option<GcRound>),
 }
 
 /// Refusal of PD.

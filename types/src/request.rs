@@ -2,7 +2,7 @@
 //! node or on another.
 use crate::command::{ReadCommand, ReadReply, WriteCommand, WriteReply};
 use crate::error::RegionError;
-use crate::ids::{LogIndex, RegionId, StoreId, Term};
+use crate::ids::{LogIndex, RegionId, StoreId, Term, Timestamp};
 use crate::key::KeyRange;
 use crate::region::{Peer, Region, RegionEpoch};
 use crate::trace::TraceTags;
@@ -92,6 +92,17 @@ pub enum RegionBody {
     /// To a Store itself, whatever the Region: interactive transactions that its node owns. Answered
     /// [`RegionReply::Session`].
     Session(Box<SessionRequest>),
+    /// To the leader: locks of transactions that began below `safe_point`, once no command that is under
+    /// way can add one. Refused by a Store that has not heard of that safe point. Answered
+    /// [`RegionReply::Read`] with locks.
+    LastLocks {
+        /// Must lie inside the Region.
+        range: KeyRange,
+        /// A transaction safe point of PD.
+        safe_point: Timestamp,
+        /// At most so many (≥ 1).
+        limit: u32,
+    },
     /// To a Store itself: commands that wait for locks there. Answered [`RegionReply::Session`] with
     /// `Waits`.
     LockWaits,

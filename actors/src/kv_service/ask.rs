@@ -235,6 +235,7 @@ pub(super) fn is_write(body: &RegionBody) -> bool {
         | RegionBody::Txn(_)
         | RegionBody::SnapshotReadIndex { .. }
         | RegionBody::Detect(_)
+        | RegionBody::LastLocks { .. }
         | RegionBody::LockWaits => false,
     }
 }
@@ -247,6 +248,7 @@ fn is_inside(body: &RegionBody, route: &Route) -> bool {
         }
         RegionBody::Write(command) => command.is_inside(range),
         RegionBody::Txn(command) => command.is_inside(range),
+        RegionBody::LastLocks { range: part, .. } => range.covers(part),
         RegionBody::SnapshotReadIndex { ranges, .. } => {
             ranges.iter().all(|part| range.covers(part))
         }

@@ -16,6 +16,7 @@
 //! | `reads` | reads of a snapshot |
 //! | `resolve` | locks in the way |
 //! | `locks` | locks, versions and waits as operators see them |
+//! | `collect` | what garbage collection asks for |
 //! | `steps` | the steps of a transaction, and its state between them |
 //! | `pessimistic` | locks before the prewrite |
 //! | `commit`, `prewrite` | the commit protocols |
@@ -29,6 +30,7 @@
 mod aftermath;
 pub mod api;
 mod calls;
+mod collect;
 mod commit;
 pub mod core;
 mod delete_range;
@@ -45,6 +47,9 @@ mod serializable;
 mod session;
 mod steps;
 mod tell;
+
+pub(crate) use collect::ROWS_AT_ONCE;
+pub use collect::Walked;
 
 use self::core::decided::Decided;
 pub(crate) use commit::{Committed, Ended};

@@ -158,6 +158,8 @@ fn is_repeatable(request: &PdRequest) -> bool {
         | PdRequest::AdvanceTxnSafePoint { .. }
         | PdRequest::AdvanceGcSafePoint { .. }
         | PdRequest::SetGcBarrier(_)
-        | PdRequest::RemoveGcBarrier { .. } => true,
+        | PdRequest::RemoveGcBarrier { .. }
+        | PdRequest::GcRound
+        | PdRequest::ReportGcRound(_) => true,
     }
 }

@@ -1,10 +1,11 @@
 //! The Store's actor. Messages: `messages.rs`. Guide: `mod.rs`. Decisions: `core.rs`. Disk work:
 //! `chores.rs`.
 use super::chores;
+use super::collector::Collector;
 use super::core::{Chore, Timetable, Unrouted, is_worth_quarantine, unrouted};
 use super::messages::{
-    Bootstrapped, LogsDurable, Measured, PeerDestroyed, PeerEnded, RegionReported, ReleaseReplica,
-    Released, SnapshotArrived, StopStore, UnroutedRaft,
+    Bootstrapped, GarbageCollected, LogsDurable, Measured, PeerDestroyed, PeerEnded,
+    RegionReported, ReleaseReplica, Released, SnapshotArrived, StopStore, UnroutedRaft,
 };
 use super::recovery;
 use super::start::StoreParts;
@@ -25,6 +26,7 @@ use troupe_types::pd::{
     PdReply, PdRequest, PdResult, RegionInstruction, RegionReport, StoreInstructions, StoreStats,
 };
 use troupe_types::request::RegionReply;
+use troupe_types::txn::gc::GcState;
 use troupe_types::{Moment, Peer, Region, RegionError, RegionId};
 
 const TIMETABLE: u64 = 1;
@@ -56,6 +58,7 @@ pub struct Store {
     /// When each Region was last seen with a leader.
     led: BTreeMap<RegionId, Moment>,
     stopping: Option<Stopping>,
+    collector: Collector,
 }
 
 impl Store {
@@ -63,6 +66,7 @@ impl Store {
     pub(super) fn new(me: &Mailbox<Self>, parts: StoreParts) -> Self {
         let storm = StormMeter::new(parts.options.storm_min, parts.options.storm_window);
         let bootstrapped = parts.ident.bootstrapped;
+        let collector = Collector::new(parts.options.collect);
         let quarantined = parts.found.quarantined.iter().copied().collect();
         Self {
             parts,
@@ -80,6 +84,7 @@ impl Store {
             space: (0, 0),
             led: BTreeMap::new(),
             stopping: None,
+            collector,
         }
     }
 
@@ -124,6 +129,7 @@ impl Store {
             Chore::CutLogs => self.cut_logs(),
             Chore::PurgeLog => self.purge_log(),
             Chore::CheckHealth => self.check_health(),
+            Chore::Collect => self.collect(cx.now()),
         }
     }
 
@@ -200,6 +206,17 @@ impl Store {
         });
     }
 
+    fn collect(&mut self, now: Moment) {
+        if !self.collector.begin(now) {
+            return;
+        }
+        let (engine, me) = (self.parts.engine.clone(), self.me.clone());
+        self.parts.collects.run(essential("the Store's collection", move || {
+            let collected = chores::or_fatal(engine.collect_garbage());
+            tell(&me, GarbageCollected { collected });
+        }));
+    }
+
     fn stats(&self, now: Moment) -> StoreStats {
         let peers = self.parts.router.list();
         let leaders = peers.iter().filter(|(_, handle)| handle.view.leads(now)).count();
@@ -261,10 +278,19 @@ impl Store {
     fn ask_safe_point(&mut self, cx: &mut Cx<'_, Self>) {
         let asked = cx.now();
         self.ask_pd(PdRequest::GcState, cx, move |store, result, _| match result {
-            Ok(PdReply::Gc(state)) => store.parts.safe_point.heard(state.txn_safe_point, asked),
+            Ok(PdReply::Gc(state)) => store.on_safe_points(&state, asked),
             Ok(other) => tracing::error!(?other, "PD answers a question for the safe point"),
             Err(error) => tracing::debug!(%error, "PD told no safe point"),
         });
+    }
+
+    fn on_safe_points(&mut self, state: &GcState, asked: Moment) {
+        let safe_point = &self.parts.safe_point;
+        // In this order: what is collected is refused before.
+        safe_point.heard(state.txn_safe_point, asked);
+        safe_point.heard_gc(state.gc_safe_point);
+        self.parts.engine.set_gc_safe_point(state.gc_safe_point);
+        self.collector.heard(state.gc_safe_point);
     }
 
     fn obey(&mut self, instructions: StoreInstructions, cx: &mut Cx<'_, Self>) {
@@ -560,6 +586,19 @@ impl On<Measured> for Store {
             self.ask_safe_point(cx);
         } else {
             self.send_reports(message.reports, cx);
+        }
+    }
+}
+
+impl On<GarbageCollected> for Store {
+    fn on(&mut self, message: GarbageCollected, cx: &mut Cx<'_, Self>) {
+        use std::sync::atomic::Ordering::Relaxed;
+        let GarbageCollected { collected } = message;
+        self.collector.ended(cx.now(), collected.has_more);
+        self.parts.garbage.runs.fetch_add(1, Relaxed);
+        self.parts.garbage.records.fetch_add(collected.records, Relaxed);
+        if collected.records > 0 {
+            tracing::debug!(records = collected.records, "old versions were collected");
         }
     }
 }

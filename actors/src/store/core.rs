@@ -17,12 +17,20 @@ pub enum Chore {
     PurgeLog,
     /// Ask the engine for background errors.
     CheckHealth,
+    /// Collect garbage, if it is time to.
+    Collect,
 }
 
 impl Chore {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Tick, Self::Heartbeat, Self::CutLogs, Self::PurgeLog, Self::CheckHealth];
+    pub const ALL: [Self; 6] = [
+        Self::Tick,
+        Self::Heartbeat,
+        Self::CutLogs,
+        Self::PurgeLog,
+        Self::CheckHealth,
+        Self::Collect,
+    ];
 }
 
 /// Times between two rounds of each chore.
@@ -38,6 +46,8 @@ pub struct ChoreTimes {
     pub purge_log: Duration,
     /// See [`Chore::CheckHealth`].
     pub check_health: Duration,
+    /// See [`Chore::Collect`].
+    pub collect: Duration,
 }
 
 impl ChoreTimes {
@@ -48,6 +58,7 @@ impl ChoreTimes {
             Chore::CutLogs => self.cut_logs,
             Chore::PurgeLog => self.purge_log,
             Chore::CheckHealth => self.check_health,
+            Chore::Collect => self.collect,
         }
     }
 }
@@ -56,7 +67,7 @@ impl ChoreTimes {
 #[derive(Debug)]
 pub struct Timetable {
     times: ChoreTimes,
-    next: [Moment; 5],
+    next: [Moment; Chore::ALL.len()],
 }
 
 impl Timetable {

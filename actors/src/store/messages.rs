@@ -3,6 +3,7 @@ use crate::cell::{Delivery, Message, ReplyTo};
 use crate::supervision::Verdict;
 use crate::transport::OutgoingSnapshot;
 use std::time::Duration;
+use troupe_storage::engine::Collected;
 use troupe_types::pd::RegionReport;
 use troupe_types::raft_message::RaftEnvelope;
 use troupe_types::request::RegionResult;
@@ -134,6 +135,20 @@ pub(super) struct Measured {
 impl Message for Measured {
     const NAME: &'static str = "Measured";
     const DELIVERY: Delivery = Delivery::Must;
+}
+
+/// Worker → Store: a run of collection is over.
+pub(super) struct GarbageCollected {
+    pub(super) collected: Collected,
+}
+
+impl Message for GarbageCollected {
+    const NAME: &'static str = "GarbageCollected";
+    const DELIVERY: Delivery = Delivery::Must;
+
+    fn detail(&self) -> [u64; 2] {
+        [self.collected.records, u64::from(self.collected.has_more)]
+    }
 }
 
 /// Worker → Store: the replica's row was rewritten; start it.

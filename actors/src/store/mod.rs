@@ -15,11 +15,13 @@
 //! | `messages.rs`, `actor.rs` | messages, and the thin actor |
 //! | `chores.rs` | disk work of the Store, on its worker |
 //! | [`start`] | opens a Store and starts its actors |
+//! | [`collector`] | when it collects garbage |
 //! | [`safe_point`] | which versions the Store still serves |
 //! | [`serve`] | serves region-scoped requests on this Store |
 //! | [`inbox`] | hands what the network brings to the replicas |
 mod actor;
 mod chores;
+pub mod collector;
 pub mod core;
 pub mod inbox;
 mod messages;
@@ -36,8 +38,8 @@ pub use messages::{
 };
 pub use safe_point::{SafePointRefusal, TxnSafePoint};
 pub use start::{
-    Found, StoreDisks, StoreHandle, StoreOptions, StoreParts, StoreSetup, find_replicas,
-    found_system_region, start,
+    Found, GarbageFigures, StoreDisks, StoreHandle, StoreOptions, StoreParts, StoreSetup,
+    find_replicas, found_system_region, start,
 };
 
 #[cfg(test)]

@@ -73,6 +73,9 @@ impl RegionService for LocalStores {
                 }
                 RegionBody::Detect(request) => store.detect(target, request),
                 RegionBody::Session(request) => stores.session(target, *request, deadline).await,
+                RegionBody::LastLocks { range, safe_point, limit } => {
+                    store.last_locks(target, (range, safe_point, limit), deadline).await
+                }
                 RegionBody::LockWaits => store.lock_waits(target, deadline).await,
             }
         };

@@ -1,7 +1,8 @@
 //! Starts a Store: mends what a crash left half done, then starts its actors in order.
+use super::collector::CollectOptions;
 use super::core::ChoreTimes;
 use super::inbox::WeakStores;
-use super::safe_point::{TRUST, TxnSafePoint};
+use super::safe_point::TxnSafePoint;
 use super::{Store, chores, recovery};
 use crate::apply::Apply;
 use crate::apply::executor::{ApplyFigures, Executor, install_snapshot};
@@ -51,6 +52,19 @@ pub struct StoreOptions {
     pub read_threads: usize,
     /// Threads for commands of transactions.
     pub txn_threads: usize,
+    /// How long it trusts what it heard of the transaction safe point: on all nodes the same.
+    pub trust: Duration,
+    /// When it collects garbage.
+    pub collect: CollectOptions,
+}
+
+/// What a Store has collected since it started.
+#[derive(Debug, Default)]
+pub struct GarbageFigures {
+    /// Runs that are over.
+    pub runs: AtomicU64,
+    /// Records removed.
+    pub records: AtomicU64,
 }
 
 /// Replicas found on disk.
@@ -117,6 +131,8 @@ pub struct StoreParts {
     pub(super) safe_point: TxnSafePoint,
     pub(super) router: Arc<Router>,
     pub(super) chores: Arc<dyn Worker>,
+    pub(super) collects: Arc<dyn Worker>,
+    pub(super) garbage: Arc<GarbageFigures>,
     pub(super) figures: Arc<ApplyFigures>,
     pub(super) reads: Arc<AtomicU64>,
     pub(super) health: Arc<ArcSwap<Vec<(&'static str, u64)>>>,
@@ -161,6 +177,8 @@ pub struct StoreHandle {
     pub reads: Arc<AtomicU64>,
     /// What it applied.
     pub figures: Arc<ApplyFigures>,
+    /// What it collected.
+    pub garbage: Arc<GarbageFigures>,
     /// What its engine said last.
     pub health: Arc<ArcSwap<Vec<(&'static str, u64)>>>,
 }
@@ -221,7 +239,8 @@ pub fn start(parent: ActorId, setup: &StoreSetup) -> StoreHandle {
     });
     let reads = Arc::new(AtomicU64::new(0));
     let health = Arc::new(ArcSwap::from_pointee(chores::or_fatal(disks.engine.health())));
-    let safe_point = TxnSafePoint::unknown(TRUST);
+    let safe_point = TxnSafePoint::unknown(options.trust);
+    let garbage = Arc::new(GarbageFigures::default());
     let concurrency = Arc::new(ConcurrencyManager::default());
     let siblings = WeakStores::default();
     let (transport, directory) = (setup.transport.clone(), setup.directory.clone());
@@ -260,6 +279,8 @@ pub fn start(parent: ActorId, setup: &StoreSetup) -> StoreHandle {
         safe_point: safe_point.clone(),
         router: router.clone(),
         chores: thread("chores", 1),
+        collects: thread("gc", 1),
+        garbage: garbage.clone(),
         figures: figures.clone(),
         reads: reads.clone(),
         health: health.clone(),
@@ -285,6 +306,7 @@ pub fn start(parent: ActorId, setup: &StoreSetup) -> StoreHandle {
         siblings,
         reads,
         figures,
+        garbage,
         health,
     }
 }

@@ -30,7 +30,7 @@ use troupe_types::{Generation, Moment, RegionId, StoreId, Term};
 const WAKE: u64 = 1;
 const DOUBTS: u64 = 2;
 /// Time between two looks at commands in doubt.
-const DOUBT_STEP: Duration = Duration::from_millis(50);
+pub(super) const DOUBT_STEP: Duration = Duration::from_millis(50);
 /// Time that PD gets to answer.
 const PD_PATIENCE: Duration = Duration::from_secs(2);
 /// Time that the detector of deadlocks gets to answer; it is told again anyway.
@@ -75,11 +75,13 @@ pub struct SchedulerParts {
 #[must_use]
 pub fn start(parts: SchedulerParts, parent: ActorId) -> SchedulerHandle {
     let slot = MailboxSlot::empty();
+    let flights = Arc::new(Flights::default());
     let handle = SchedulerHandle {
         submit: port(&slot),
         lead_changed: port(&slot),
         lock_waits: port(&slot),
         executed: port(&slot),
+        flights: flights.clone(),
     };
     let env = parts.env.clone();
     let executor = Arc::new(Executor {
@@ -88,7 +90,7 @@ pub fn start(parts: SchedulerParts, parent: ActorId) -> SchedulerHandle {
         router: parts.router.clone(),
         engine: parts.engine.clone(),
         concurrency: parts.concurrency.clone(),
-        flights: Arc::new(Flights::default()),
+        flights,
         disk_full: parts.disk_full.clone(),
         safe_point: parts.safe_point.clone(),
         execute: parts.execute,

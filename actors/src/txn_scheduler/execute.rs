@@ -200,6 +200,7 @@ impl Executor {
         };
         // Behind the look at the engine: what it did not find may have been collected meanwhile.
         self.check_safe_point(job)?;
+        self.check_absence(command, &executed)?;
         let locks = std::mem::take(&mut executed.published);
         let publication = self.publish_final(publication, locks);
         Ok(Attempt { place, executed, publication })
@@ -226,6 +227,19 @@ impl Executor {
             return Err(RegionError::KeyNotInRegion { region });
         }
         Ok(delegate.term)
+    }
+
+    /// That a commit finds nothing of its transaction says nothing once its record may be collected.
+    fn check_absence(&self, command: &TxnCommand, executed: &Executed) -> Result<(), Refusal> {
+        let safe_point = self.safe_point.get();
+        match (command, &executed.result) {
+            (TxnCommand::Commit { start_ts, .. }, Some(Err(TxnError::LockNotFound { .. })))
+                if *start_ts < safe_point =>
+            {
+                Err(Refusal::Txn(TxnError::SnapshotGone { ts: *start_ts, safe_point }))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_safe_point(&self, job: &Job) -> Result<(), Refusal> {

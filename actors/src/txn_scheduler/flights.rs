@@ -15,6 +15,7 @@
 //! more: from then on no command can execute here in it, and no reader can take a snapshot.
 use super::concurrency::ConcurrencyManager;
 use super::core::CommandId;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use troupe_types::{Key, RegionId, Term};
@@ -34,7 +35,9 @@ pub struct Doubt {
 
 #[derive(Debug, Default)]
 struct State {
-    flying: usize,
+    /// Numbers of all that flies; later ones are larger.
+    flying: BTreeSet<u64>,
+    next: u64,
     doubts: Vec<Doubt>,
 }
 
@@ -47,15 +50,12 @@ pub struct Flights {
 
 /// One execution or proposal. Dropped when nothing of it is under way any more.
 #[derive(Debug)]
-pub struct Flight(Arc<Flights>);
+pub struct Flight(Arc<Flights>, u64);
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.flying -= 1;
-        if state.flying == 0 {
-            self.0.landed.notify_waiters();
-        }
+        self.0.lock().flying.remove(&self.1);
+        self.0.landed.notify_waiters();
     }
 }
 
@@ -63,8 +63,11 @@ impl Flights {
     /// Something begins.
     #[must_use]
     pub fn begin(self: &Arc<Self>) -> Flight {
-        self.lock().flying += 1;
-        Flight(self.clone())
+        let mut state = self.lock();
+        let number = state.next;
+        state.next += 1;
+        state.flying.insert(number);
+        Flight(self.clone(), number)
     }
 
     /// The outcome of a command is unknown. Must be called before its flight ends.
@@ -96,12 +99,29 @@ impl Flights {
         over.into_iter().map(|doubt| doubt.id).collect()
     }
 
+    /// Commands of `region` whose outcome is unknown.
+    #[must_use]
+    pub fn doubts_of(&self, region: RegionId) -> BTreeSet<CommandId> {
+        let state = self.lock();
+        state.doubts.iter().filter(|doubt| doubt.region == region).map(|doubt| doubt.id).collect()
+    }
+
     /// Completes when nothing flies.
     pub async fn until_landed(&self) {
+        self.until(|state| state.flying.is_empty()).await;
+    }
+
+    /// Completes when nothing flies any more that flies now.
+    pub async fn until_earlier_landed(&self) {
+        let next = self.lock().next;
+        self.until(|state| state.flying.first().is_none_or(|first| *first >= next)).await;
+    }
+
+    async fn until(&self, is_so: impl Fn(&State) -> bool) {
         loop {
             // Listens before it looks: an end in between is heard.
             let landed = self.landed.notified();
-            if self.lock().flying == 0 {
+            if is_so(&self.lock()) {
                 return;
             }
             landed.await;

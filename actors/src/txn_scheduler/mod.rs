@@ -52,6 +52,9 @@ pub use messages::{
 };
 
 use crate::cell::Port;
+use crate::env::Env;
+use std::sync::Arc;
+use troupe_types::RegionId;
 
 /// Where to send the scheduler's messages. Stays valid over restarts.
 #[derive(Clone, Debug)]
@@ -64,6 +67,19 @@ pub struct SchedulerHandle {
     pub lock_waits: Port<LockWaitsQuery>,
     /// Takes reports of executions.
     executed: Port<CommandExecuted>,
+    flights: Arc<flights::Flights>,
+}
+
+impl SchedulerHandle {
+    /// Completes when everything of `region` that was executing or proposed when this was called has
+    /// taken effect here, or can take effect in no term in which this Store leads.
+    pub async fn until_landed(&self, region: RegionId, env: &Env) {
+        self.flights.until_earlier_landed().await;
+        let doubtful = self.flights.doubts_of(region);
+        while self.flights.doubts_of(region).iter().any(|id| doubtful.contains(id)) {
+            env.spawner.sleep(actor::DOUBT_STEP).await;
+        }
+    }
 }
 
 #[cfg(test)]

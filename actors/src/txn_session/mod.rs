@@ -34,7 +34,8 @@ use crate::cell::{Delivery, Message, ReplyTo};
 use troupe_types::Moment;
 use troupe_types::txn::session::{SessionRequest, SessionResult, TxnId};
 
-/// A request to the owner of interactive transactions.
+/// Gateway → TxnSessions → TxnActor: a request of a client. Commit, rollback and questions may be
+/// repeated.
 #[derive(Debug)]
 pub struct SessionCall {
     /// What is asked for.
@@ -66,7 +67,7 @@ impl Message for SessionCall {
     }
 }
 
-/// A transaction is over, or (`None`) lost with its actor.
+/// TxnActor → TxnSessions: it is over, or (`None`) lost with its actor.
 #[derive(Debug)]
 pub struct SessionOver {
     /// Which.

@@ -1,6 +1,7 @@
 //! All keys, by section. A new key is one entry here; sample file, suggestions, environment and
 //! `explain` follow by themselves.
 mod actors;
+mod gc;
 mod limits;
 mod node;
 mod pd;
@@ -8,6 +9,7 @@ mod raft;
 mod storage;
 
 pub use actors::ActorsConfig;
+pub use gc::GcConfig;
 pub use limits::{HttpConfig, LimitsConfig};
 pub use node::{ClusterConfig, LogConfig, LogFormat, NodeConfig};
 pub use pd::PdConfig;
@@ -37,6 +39,8 @@ pub struct Config {
     pub actors: ActorsConfig,
     /// Placement Driver.
     pub pd: PdConfig,
+    /// Collection of old versions.
+    pub gc: GcConfig,
     /// HTTP gateway.
     pub http: HttpConfig,
     /// Logs.
@@ -45,7 +49,7 @@ pub struct Config {
 
 impl Config {
     /// All sections, in the order of the sample file.
-    pub const SECTIONS: [SectionInfo; 10] = [
+    pub const SECTIONS: [SectionInfo; 11] = [
         NodeConfig::INFO,
         ClusterConfig::INFO,
         RaftConfig::INFO,
@@ -54,6 +58,7 @@ impl Config {
         LimitsConfig::INFO,
         ActorsConfig::INFO,
         PdConfig::INFO,
+        GcConfig::INFO,
         HttpConfig::INFO,
         LogConfig::INFO,
     ];

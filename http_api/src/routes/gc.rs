@@ -91,7 +91,7 @@ pub const OPERATIONS: &[Operation] = &[
 ];
 
 async fn show(call: Call) -> Answer {
-    ok(&GcOut::from(&pd::gc(&call, PdRequest::GcState).await?))
+    ok(&GcOut::from(pd::gc(&call, PdRequest::GcState).await?))
 }
 
 async fn advance(call: Call, body: Body) -> Answer {
@@ -103,7 +103,7 @@ async fn advance(call: Call, body: Body) -> Answer {
         let detail = "a safe point lies in the past";
         return Err(Problem::bad_parameter("safe_point", detail));
     }
-    ok(&GcOut::from(&pd::gc(&call, PdRequest::AdvanceTxnSafePoint { target }).await?))
+    ok(&GcOut::from(pd::gc(&call, PdRequest::AdvanceTxnSafePoint { target }).await?))
 }
 
 async fn keep(request: HttpRequest, call: Call, body: Body) -> Answer {
@@ -118,12 +118,12 @@ async fn keep(request: HttpRequest, call: Call, body: Body) -> Answer {
         UnixMillis(now.saturating_add(ms))
     });
     let barrier = GcBarrier { service, ts, expires_at };
-    ok(&GcOut::from(&pd::gc(&call, PdRequest::SetGcBarrier(barrier)).await?))
+    ok(&GcOut::from(pd::gc(&call, PdRequest::SetGcBarrier(barrier)).await?))
 }
 
 async fn release(request: HttpRequest, call: Call) -> Answer {
     let service = service_of(&request)?;
-    ok(&GcOut::from(&pd::gc(&call, PdRequest::RemoveGcBarrier { service }).await?))
+    ok(&GcOut::from(pd::gc(&call, PdRequest::RemoveGcBarrier { service }).await?))
 }
 
 fn service_of(request: &HttpRequest) -> Result<String, Problem> {

@@ -35,7 +35,7 @@ use troupe_types::raw_value::value_hash;
 use troupe_types::request::{PeerStatus, RegionBody, RegionReply, RegionRequest, RegionResult};
 use troupe_types::txn::TxnError;
 use troupe_types::txn::deadlock::{DetectReply, DetectRequest};
-use troupe_types::txn::gc::GcState;
+use troupe_types::txn::gc::{GcRound, GcState};
 use troupe_types::txn::session::SessionReply;
 use troupe_types::{
     ClusterId, Code, Key, KeyRange, LogIndex, Moment, NodeId, Peer, PeerId, Region, RegionEpoch,
@@ -65,6 +65,8 @@ pub struct Fake {
     pub gc: Mutex<GcState>,
     /// Interactive transactions, if they are served.
     sessions: OnceLock<Arc<Sessions>>,
+    /// The collector's news.
+    pub gc_round: Mutex<Option<GcRound>>,
     last_ts: AtomicU64,
 }
 
@@ -129,6 +131,7 @@ impl Fake {
                 Ok(RegionReply::Session(Box::new(Ok(SessionReply::Waits(vec![])))))
             }
             RegionBody::SnapshotReadIndex { .. }
+            | RegionBody::LastLocks { .. }
             | RegionBody::Detect(_)
             | RegionBody::Session(_) => panic!("no question to this world"),
         }
@@ -301,7 +304,9 @@ impl Fake {
             | PdRequest::AllocateIds { .. }
             | PdRequest::StoreHeartbeat { .. }
             | PdRequest::RegionHeartbeat { .. }
+            | PdRequest::ReportGcRound(_)
             | PdRequest::AdvanceGcSafePoint { .. } => panic!("no question of a gateway"),
+            PdRequest::GcRound => Ok(PdReply::GcRound(self.gc_round.lock().unwrap().clone())),
             PdRequest::GcState => Ok(PdReply::Gc(self.gc.lock().unwrap().clone())),
             PdRequest::AdvanceTxnSafePoint { target } => {
                 let mut gc = self.gc.lock().unwrap();

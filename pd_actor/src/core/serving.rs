@@ -12,6 +12,7 @@ use super::{EffectId, Output, PdOptions, RequestId, Turn};
 use crate::oracle::TsoOracle;
 use std::sync::Arc;
 use troupe_types::pd::{ClusterView, NodeInfo, PdError, PdReply, PdRequest, PdResult, StoreState};
+use troupe_types::txn::gc::GcRound;
 use troupe_types::{Code, Moment, NodeId, StoreId};
 
 /// Most Regions of one answer.
@@ -30,6 +31,8 @@ pub struct Serving {
     pub(super) routes: Routes,
     pub(super) operators: Operators,
     pub(super) placement: Placement,
+    /// What the collector of this node told.
+    gc_round: Option<GcRound>,
     /// When the last write was sent, to confirm the lead when it succeeds.
     sent_at: Moment,
 }
@@ -59,6 +62,7 @@ impl Serving {
             routes: Routes::seeded(state.initial.values()),
             operators: Operators::new(options.operator_timeout),
             placement: Placement::default(),
+            gc_round: None,
             state,
             writer,
             sent_at: Moment(0),
@@ -163,6 +167,11 @@ impl Serving {
             PdRequest::AdvanceGcSafePoint { target } => self.on_advance_gc_safe_point(target, turn),
             PdRequest::SetGcBarrier(barrier) => self.on_set_gc_barrier(barrier, turn),
             PdRequest::RemoveGcBarrier { service } => self.on_remove_gc_barrier(&service, turn),
+            PdRequest::GcRound => Ok(PdReply::GcRound(self.gc_round.clone())),
+            PdRequest::ReportGcRound(round) => {
+                self.gc_round = Some(round);
+                Ok(PdReply::Done)
+            }
         };
         self.writer.answer(id, result, turn);
     }

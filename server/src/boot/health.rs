@@ -3,11 +3,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use troupe_actors::env::Env;
+use troupe_actors::gc::GcHandle;
 use troupe_actors::node::PdCaller;
 use troupe_actors::store::inbox::LocalStores;
 use troupe_http_api::{ReadyChecks, Sample, SampleKind};
 use troupe_types::pd::{PdReply, PdRequest};
-use troupe_types::{KeyRange, Peer, PeerRole, SYSTEM_REGION};
+use troupe_types::{KeyRange, Peer, PeerRole, SYSTEM_REGION, UnixMillis};
 
 /// What a node has reached on its way to being ready.
 #[derive(Default)]
@@ -122,6 +123,36 @@ pub(super) fn checks(stores: LocalStores, progress: Arc<Progress>) -> ReadyCheck
     })
 }
 
+/// Figures of the collector: of its newest round, if this node has led PD.
+fn collection(collector: &GcHandle) -> Vec<Sample> {
+    let round = collector.round();
+    let seconds = |at: UnixMillis| at.get() / 1000;
+    let rows = [
+        ("troupe_gc_rounds", "Rounds of collection that this node began.", round.number),
+        (
+            "troupe_gc_safe_point_seconds",
+            "Time of the safe point of the newest round of this node, since 1970.",
+            round.safe_point.physical_ms() / 1000,
+        ),
+        (
+            "troupe_gc_finished_seconds",
+            "When a round of this node last came to its end, since 1970.",
+            round.finished_at.map(seconds).unwrap_or_default(),
+        ),
+        (
+            "troupe_gc_failed",
+            "Did the last round of this node fail?",
+            u64::from(round.last_error.is_some()),
+        ),
+    ];
+    let gauge = |(name, help, value): (&'static str, &'static str, u64)| {
+        #[expect(clippy::cast_precision_loss, reason = "a metric is a floating point number")]
+        let value = value as f64;
+        Sample { name, help, kind: SampleKind::Gauge, labels: Vec::new(), value }
+    };
+    rows.into_iter().map(gauge).collect()
+}
+
 fn sample(
     store: &str,
     (name, help, kind): (&'static str, &'static str, SampleKind),
@@ -133,8 +164,8 @@ fn sample(
 }
 
 /// Figures of the Stores for `/metrics`.
-pub(super) fn figures(stores: &LocalStores) -> Vec<Sample> {
-    let mut samples = Vec::new();
+pub(super) fn figures(stores: &LocalStores, collector: &GcHandle) -> Vec<Sample> {
+    let mut samples = collection(collector);
     for store in stores.iter() {
         let id = store.id.to_string();
         let log = store.log.figures();
@@ -162,6 +193,14 @@ pub(super) fn figures(stores: &LocalStores) -> Vec<Sample> {
             (("troupe_applied_commands_total", "Write commands applied.", counter), commands),
             (("troupe_apply_batches_total", "Write batches of the engine.", counter), batches),
             (("troupe_reads_total", "Reads served.", counter), reads),
+            (
+                ("troupe_collected_records_total", "Old versions collected.", counter),
+                store.garbage.records.load(Ordering::Relaxed),
+            ),
+            (
+                ("troupe_collections_total", "Runs of collection.", counter),
+                store.garbage.runs.load(Ordering::Relaxed),
+            ),
             (("troupe_replicas", "Replicas that take messages.", gauge), peers.len() as u64),
             (("troupe_leaders", "Replicas that lead with a valid lease.", gauge), leaders),
         ];

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use troupe_actors::cell::ReplyTo;
 use troupe_actors::env::Env;
+use troupe_actors::gc::{self, GcHandle, GcParts};
 use troupe_actors::kv_service::{KvService, ServiceParts};
 use troupe_actors::node::{PdCaller, SessionService, SharedDirectory};
 use troupe_actors::pd_client::{PdClient, PdClientParts};
@@ -48,6 +49,7 @@ pub struct Node {
     http: HttpServer,
     grpc: ServerHandle,
     pd: PdHandle,
+    gc: GcHandle,
     snapshots: Vec<ChildHandle>,
     _transport: Arc<GrpcTransport>,
     _sessions: Option<Arc<Sessions>>,
@@ -254,7 +256,16 @@ impl Node {
             directory: wiring.directory.clone(),
         });
         let sessions = start_sessions(&service, &stores, config.limits.txn_open);
-        let measured = stores.clone();
+        let gc = gc::start(
+            GcParts {
+                env: env.clone(),
+                pd: Arc::new(pd.clone()),
+                service: service.clone(),
+                options: options::gc(&config),
+            },
+            ActorId(0),
+        );
+        let (measured, collector) = (stores.clone(), gc.clone());
         let http = troupe_http_api::start(
             listeners.http,
             HttpParts {
@@ -264,7 +275,7 @@ impl Node {
                 node: node_info,
                 cluster: membership.cluster,
                 ready: health::checks(stores.clone(), progress.clone()),
-                extra_metrics: Arc::new(move || health::figures(&measured)),
+                extra_metrics: Arc::new(move || health::figures(&measured, &collector)),
             },
         )
         .map_err(BootError::Network)?;
@@ -277,6 +288,7 @@ impl Node {
             http,
             grpc,
             pd,
+            gc,
             snapshots,
             _transport: transport,
             _sessions: sessions,
@@ -303,6 +315,7 @@ impl Node {
                 () = self.env.spawner.sleep(patience) => {}
             }
         }
+        self.gc.stop();
         self.pd.stop();
         self.grpc.stop(&self.env, Duration::from_millis(100)).await;
         self.snapshots.iter().for_each(ChildHandle::stop);

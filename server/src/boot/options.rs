@@ -1,9 +1,11 @@
 //! The configuration, translated for each part of a node.
 use std::time::Duration;
 use troupe_actors::env::CellOptions;
+use troupe_actors::gc::{GcOptions, SWEEP_ROWS};
 use troupe_actors::region_peer::core::CoreOptions;
 use troupe_actors::snapshot::SnapshotOptions;
 use troupe_actors::store::StoreOptions;
+use troupe_actors::store::collector::CollectOptions;
 use troupe_actors::store::core::ChoreTimes;
 use troupe_actors::supervision::Policy;
 use troupe_actors::transport::{ServerOptions, TransportOptions};
@@ -52,6 +54,7 @@ pub(super) fn store(config: &Config) -> StoreOptions {
             cut_logs: config.storage.flush_interval,
             purge_log: config.storage.log_purge_interval,
             check_health: Duration::from_secs(1),
+            collect: Duration::from_secs(1),
         },
         policy: Policy {
             restarts: config.actors.restarts,
@@ -64,6 +67,20 @@ pub(super) fn store(config: &Config) -> StoreOptions {
         orphan_after: election * 5,
         read_threads: 2,
         txn_threads: 2,
+        trust: config.gc.safe_point_trust,
+        collect: CollectOptions {
+            rest: Duration::from_secs(1),
+            again_after: config.gc.compact_interval,
+        },
+    }
+}
+
+pub(super) fn gc(config: &Config) -> GcOptions {
+    GcOptions {
+        interval: config.gc.interval,
+        life_time: config.gc.life_time,
+        trust: config.gc.safe_point_trust,
+        sweep_steps: config.gc.sweep_rows.div_ceil(SWEEP_ROWS),
     }
 }
 

@@ -56,6 +56,11 @@ macro_rules! contract_tests {
             $crate::engine::contract::garbage_collection_never_drops_a_live_value(&engine);
         }
         #[test]
+        fn a_mark_never_brings_back_what_was_collected() {
+            let (engine, _dir) = $open();
+            $crate::engine::contract::a_mark_never_brings_back_what_was_collected(&engine);
+        }
+        #[test]
         fn batches_act_like_a_map() {
             let (engine, _dir) = $open();
             $crate::engine::contract::batches_act_like_a_map(&engine);
@@ -63,6 +68,13 @@ macro_rules! contract_tests {
     };
 }
 pub(crate) use contract_tests;
+
+mod collect;
+
+pub(crate) use collect::{
+    a_mark_never_brings_back_what_was_collected, collects_like_a_twin_that_never_does,
+    garbage_collection_never_drops_a_live_value,
+};
 
 pub(crate) fn put(cf: Cf, key: &str, value: &str) -> Modify {
     Modify::Put(
@@ -286,120 +298,5 @@ pub(crate) fn batches_act_like_a_map(engine: &dyn KvEngine) {
             engine.write(WriteBatch { changes }, durability).unwrap();
             assert_like_model(&*engine.snapshot(), &model);
         }
-    });
-}
-
-/// A history of one of few keys: a commit, and whether garbage is collected behind it, up to which of
-/// the moments so far.
-#[derive(Clone, Debug)]
-struct Moved {
-    key: u8,
-    kind: WriteKind,
-    is_long: bool,
-    expires_in: Option<u64>,
-    collect_at: Option<u64>,
-}
-
-fn moved_strategy() -> impl Strategy<Value = Moved> {
-    let kind = prop::sample::select(vec![
-        WriteKind::Put,
-        WriteKind::Put,
-        WriteKind::Delete,
-        WriteKind::Lock,
-        WriteKind::Rollback,
-    ]);
-    let expires_in = prop::option::weighted(0.2, 1_u64..30);
-    let collect_at = prop::option::weighted(0.2, 0_u64..100);
-    (0_u8..4, kind, any::<bool>(), expires_in, collect_at).prop_map(
-        |(key, kind, is_long, expires_in, collect_at)| Moved {
-            key,
-            kind,
-            is_long: is_long && kind == WriteKind::Put,
-            expires_in: expires_in.filter(|_| kind == WriteKind::Put),
-            collect_at,
-        },
-    )
-}
-
-fn versioned(key: u8, ts: Timestamp) -> Bytes {
-    let mut row = encode_ordered(&txn_key(0, &[key])).to_vec();
-    row.extend_from_slice(&(!ts.get()).to_be_bytes());
-    row.into()
-}
-
-/// The value of `key` at `ts`, by the shortest reader that can be written.
-fn read_at(snapshot: &dyn KvSnapshot, key: u8, ts: Timestamp) -> Option<Bytes> {
-    let end = versioned(key, Timestamp::ZERO);
-    let rows = scan(snapshot, Cf::Write, &KeyRange::new(versioned(key, ts), end), false);
-    let record = rows
-        .iter()
-        .map(|(_, value)| WriteRecord::decode(value).unwrap())
-        .find(|record| matches!(record.kind, WriteKind::Put | WriteKind::Delete))?;
-    let has_ended = record.expires_at.is_some_and(|end| end.get() <= ts.physical_ms());
-    if record.kind == WriteKind::Delete || has_ended {
-        return None;
-    }
-    record.short_value.or_else(|| {
-        let value = snapshot.get(Cf::Default, &versioned(key, record.start_ts)).unwrap();
-        Some(value.expect("a record that can be read has its value"))
-    })
-}
-
-/// Bug B21 of other systems: a filter that saw some records of a key dropped a value that was alive.
-pub(crate) fn garbage_collection_never_drops_a_live_value(engine: &dyn KvEngine) {
-    let config = ProptestConfig { cases: 32, failure_persistence: None, ..Default::default() };
-    // Safe points only grow, so each case lives behind the last one.
-    let begin = Cell::new(1_u64);
-    proptest!(config, |(moves in prop::collection::vec(moved_strategy(), 1..40))| {
-        let base = begin.get();
-        begin.set(base + 1000);
-        let twin = MemoryEngine::new();
-        let mut safe_point = Timestamp::ZERO;
-        let everything = range("", "");
-        buffered(engine, Cf::ALL.map(|cf| Modify::DeleteRange(cf, everything.clone())).to_vec());
-        for (i, moved) in (0_u64..).zip(&moves) {
-            let start_ts = Timestamp::compose(base + 2 * i, 0);
-            let commit_ts = match moved.kind {
-                WriteKind::Rollback => start_ts,
-                WriteKind::Put | WriteKind::Delete | WriteKind::Lock => {
-                    Timestamp::compose(base + 2 * i + 1, 0)
-                }
-            };
-            let is_short = moved.kind == WriteKind::Put && !moved.is_long;
-            let value = Bytes::from(format!("{i}"));
-            let record = WriteRecord {
-                kind: moved.kind,
-                start_ts,
-                short_value: is_short.then(|| value.clone()),
-                expires_at: moved.expires_in.map(|ms| UnixMillis(commit_ts.physical_ms() + ms)),
-                protects_rollback: false,
-                last_change: None,
-            };
-            let row = versioned(moved.key, commit_ts);
-            let mut changes = vec![Modify::Put(Cf::Write, row, record.encode())];
-            if moved.is_long {
-                changes.push(Modify::Put(Cf::Default, versioned(moved.key, start_ts), value));
-            }
-            buffered(&twin, changes.clone());
-            buffered(engine, changes);
-            if let Some(percent) = moved.collect_at {
-                engine.make_durable().unwrap();
-                let reached = Timestamp::compose(base + 2 * i * percent / 100, 0);
-                safe_point = safe_point.max(reached);
-                engine.set_gc_safe_point(safe_point);
-                while engine.collect_garbage().unwrap().has_more {}
-            }
-        }
-        let (now, expected) = (engine.snapshot(), twin.snapshot());
-        let last = base + 2 * moves.len() as u64 + 40;
-        for at in safe_point.physical_ms().max(base)..last {
-            for key in 0..4 {
-                let at = Timestamp::compose(at, 0);
-                prop_assert_eq!(read_at(&*now, key, at), read_at(&*expected, key, at));
-            }
-        }
-        let all = KeyRange::prefix(b"x");
-        let visible = |snapshot: &dyn KvSnapshot| visible_rows(snapshot, &all, safe_point).unwrap();
-        prop_assert_eq!(visible(&*now), visible(&*expected));
     });
 }

@@ -39,8 +39,6 @@ struct State {
     /// Buffered batches: `durable` and these give `now`.
     tail: Vec<WriteBatch>,
     gc_safe_point: Timestamp,
-    /// The largest safe point behind which garbage was collected, over all crashes.
-    collected_behind: Timestamp,
     fail_next_write: bool,
     fail_next_sync: bool,
 }
@@ -76,12 +74,6 @@ impl MemoryEngine {
     #[must_use]
     pub fn buffered_batches(&self) -> usize {
         self.state().tail.len()
-    }
-
-    /// The largest safe point that garbage was ever collected behind.
-    #[must_use]
-    pub fn collected_behind(&self) -> Timestamp {
-        self.state().collected_behind
     }
 
     /// Lets the next write fail without effect.
@@ -270,7 +262,6 @@ impl KvEngine for MemoryEngine {
         let mut state = self.state();
         let all = KeyRange::prefix(&[TXN_PREFIX]);
         let garbage = gc::garbage(&state.now, &all, state.gc_safe_point)?;
-        state.collected_behind = state.collected_behind.max(state.gc_safe_point);
         let records = garbage.len() as u64;
         if records > 0 {
             state.write(WriteBatch { changes: garbage.into_iter().flatten().collect() })?;

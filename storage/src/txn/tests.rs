@@ -10,6 +10,7 @@ use troupe_types::txn::{
     PessimisticLock, Prewrite, ReadView, TxnError, TxnStatus, TxnValue,
 };
 
+mod collect;
 mod flush;
 mod model;
 mod secondaries;
@@ -29,6 +30,7 @@ struct World {
     memory: BTreeMap<Key, Lock>,
     max_ts: u64,
     may_remember: bool,
+    gc_safe_point: u64,
 }
 
 impl World {
@@ -40,7 +42,7 @@ impl World {
             memory: &self.memory,
             max_ts: Timestamp(self.max_ts),
             may_remember: self.may_remember,
-            gc_safe_point: Timestamp::ZERO,
+            gc_safe_point: Timestamp(self.gc_safe_point),
         };
         let done = execute(command, &context).unwrap();
         drop(snapshot);
@@ -51,6 +53,7 @@ impl World {
                 troupe_types::command::TxnCf::Write => Cf::Write,
             };
             match change.value {
+                Some(value) if change.if_present => Modify::ReplaceRecord(change.key, value),
                 Some(value) => Modify::Put(cf, change.key, value),
                 None => Modify::Delete(cf, change.key),
             }

@@ -18,6 +18,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use troupe_actors::env::{Env, Power};
+use troupe_actors::gc::{self, GcHandle, GcParts};
 use troupe_actors::kv_service::{KvService, ServiceParts};
 use troupe_actors::node::{LocalPd, PdCaller, SessionService, SharedDirectory};
 use troupe_actors::pd_client::{PdClient, PdClientParts};
@@ -71,6 +72,8 @@ pub struct Life {
     pub stores: LocalStores,
     /// Its commands.
     pub service: KvService,
+    /// Its collector.
+    pub gc: GcHandle,
     _pd: PdHandle,
     _snapshots: ChildHandle,
     _sessions: Arc<Sessions>,
@@ -309,12 +312,20 @@ impl SimNode {
         );
         let served: Arc<dyn SessionService> = sessions.clone();
         stores.serve_sessions(&served);
+        let collector = GcParts {
+            env: env.clone(),
+            pd: Arc::new(pd.clone()),
+            service: service.clone(),
+            options: self.plan.gc(),
+        };
+        let gc = gc::start(collector, ActorId(0));
         Life {
             env,
             gate: gate.clone(),
             store,
             stores,
             service,
+            gc,
             _pd: pd,
             _snapshots: snapshots,
             _sessions: sessions,

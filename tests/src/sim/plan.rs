@@ -2,10 +2,12 @@
 use super::net::millis;
 use std::time::Duration;
 use troupe_actors::env::{CellOptions, Rng, Rngs};
+use troupe_actors::gc::GcOptions;
 use troupe_actors::real_env::SeededRngs;
 use troupe_actors::region_peer::core::CoreOptions;
 use troupe_actors::snapshot::SnapshotOptions;
 use troupe_actors::store::StoreOptions;
+use troupe_actors::store::collector::CollectOptions;
 use troupe_actors::store::core::ChoreTimes;
 use troupe_actors::supervision::Policy;
 
@@ -15,6 +17,9 @@ pub const TICK: Duration = Duration::from_millis(100);
 pub const ELECTION_TICKS: u64 = 10;
 /// Length of a leader's lease.
 pub const LEASE: Duration = Duration::from_millis(800);
+
+/// How long a Store trusts what it heard of the safe point: a few of its heartbeats.
+const TRUST: Duration = Duration::from_secs(4);
 
 /// What all nodes of a world have in common.
 #[derive(Clone, Debug)]
@@ -155,6 +160,7 @@ impl Plan {
             cut_logs: Duration::from_secs(2),
             purge_log: Duration::from_secs(10),
             check_health: Duration::from_secs(5),
+            collect: millis(500),
         };
         StoreOptions {
             core,
@@ -169,6 +175,17 @@ impl Plan {
             orphan_after: TICK * 50,
             read_threads: 1,
             txn_threads: 1,
+            trust: TRUST,
+            collect: CollectOptions { rest: millis(100), again_after: Duration::from_secs(10) },
+        }
+    }
+
+    pub(super) fn gc(&self) -> GcOptions {
+        GcOptions {
+            interval: Duration::from_secs(1),
+            life_time: Duration::from_secs(5),
+            trust: TRUST,
+            sweep_steps: 2,
         }
     }
 }

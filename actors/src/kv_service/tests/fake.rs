@@ -92,6 +92,7 @@ pub(super) fn kind(body: &RegionBody) -> &'static str {
         RegionBody::SnapshotReadIndex { .. } => "snapshot_read_index",
         RegionBody::Detect(_) => "detect",
         RegionBody::Session(_) => "session",
+        RegionBody::LastLocks { .. } => "last_locks",
         RegionBody::LockWaits => "lock_waits",
     }
 }
@@ -133,6 +134,7 @@ impl World {
             | RegionBody::Status
             | RegionBody::Txn(_)
             | RegionBody::SnapshotReadIndex { .. }
+            | RegionBody::LastLocks { .. }
             | RegionBody::Detect(_)
             | RegionBody::Session(_)
             | RegionBody::LockWaits => {

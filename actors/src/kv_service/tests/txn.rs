@@ -1,5 +1,6 @@
 //! Transactions against Regions that really execute their commands (`txn/world.rs`).
 mod codes;
+mod collect;
 mod death;
 mod isolation;
 mod once;

@@ -69,6 +69,10 @@ impl Inner {
                 let command =
                     TxnCommand::Commit { keys: vec![primary.clone()], start_ts, commit_ts };
                 let told = self.tell_one(&primary, command, o, &mut Causes::default()).await?;
+                if let Err(TxnError::SnapshotGone { .. }) = told {
+                    // So long ago that collection has ended the transaction.
+                    return Ok(());
+                }
                 let commit_ts = if told.is_ok() { commit_ts } else { Timestamp::ZERO };
                 let rest = self.rest_of(keys, start_ts, commit_ts);
                 Box::pin(self.finish_once(&rest, o)).await

@@ -1,4 +1,5 @@
 //! What gateways call. Each call is one method; the work is in the files beside this one.
+use super::Walked;
 use super::api::{ResolvedLocks, TxnScanPage};
 use crate::kv_service::{CallOptions, KvService, ScanOptions, ServedBy, ServiceError};
 use troupe_types::txn::deadlock::{DeadlockRecord, LockWait, WaitEdge};
@@ -122,6 +123,34 @@ impl KvService {
         o: &CallOptions,
     ) -> Result<ResolvedLocks, ServiceError> {
         self.0.traced("txn_resolve_locks", o, self.0.resolve_range(range, max_ts, o)).await
+    }
+
+    /// Ends the transactions that began below `safe_point`, a transaction safe point of PD that every
+    /// Store knows, and have locks in the first part of `range`. A transaction that is alive is rolled
+    /// back, unless it has committed. When a walk over a range has come to its end, no such lock is in
+    /// it, and none will ever be.
+    ///
+    /// # Errors
+    /// [`ServiceError`]; the walk may go on at the same place.
+    pub async fn txn_resolve_below(
+        &self,
+        range: KeyRange,
+        safe_point: Timestamp,
+        o: &CallOptions,
+    ) -> Result<Walked, ServiceError> {
+        self.0.resolve_below(range, safe_point, o).await
+    }
+
+    /// Removes values in the first part of `range` whose time to live has passed.
+    ///
+    /// # Errors
+    /// [`ServiceError`]; the walk may go on at the same place.
+    pub async fn txn_remove_ended(
+        &self,
+        range: KeyRange,
+        o: &CallOptions,
+    ) -> Result<Walked, ServiceError> {
+        self.0.remove_ended(range, o).await
     }
 
     /// Lock and versions of one key; `None` if nothing is stored.

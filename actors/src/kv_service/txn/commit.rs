@@ -229,6 +229,11 @@ impl Inner {
                 Ok(Err(error @ TxnError::CommitTsExpired { .. })) => {
                     last = Some(ServiceError::of_txn(error, &causes));
                 }
+                // Sent before, so long ago that nobody knows any more what became of it.
+                Ok(Err(error @ TxnError::SnapshotGone { .. })) if causes.may_have_arrived() => {
+                    let error = unknown(ServiceError::of_txn(error, &causes));
+                    return Ended { outcome: Err(error), then: Aftermath::Nothing };
+                }
                 Ok(Err(error)) => return failed(ServiceError::of_txn(error, &causes)),
                 Err(error) if causes.may_have_arrived() => {
                     let then = Aftermath::Recommit { primary, keys, start_ts, commit_ts };

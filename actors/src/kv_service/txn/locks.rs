@@ -21,9 +21,19 @@ use troupe_types::{
 /// Locks looked at in one go.
 const LOCKS_AT_ONCE: u32 = 256;
 
+/// `locks` by transaction, pessimistic ones apart.
+pub(super) fn by_txn(locks: Vec<LockInfo>) -> Vec<Vec<LockInfo>> {
+    let mut by_txn: BTreeMap<(Timestamp, bool), Vec<LockInfo>> = BTreeMap::new();
+    for lock in locks {
+        let kind = lock.kind == LockKind::Pessimistic;
+        by_txn.entry((lock.start_ts, kind)).or_default().push(lock);
+    }
+    by_txn.into_values().collect()
+}
+
 impl Inner {
     /// What the first Region of `range` answers to a command about its part, and that part.
-    async fn ask_first(
+    pub(super) async fn ask_first(
         &self,
         range: &KeyRange,
         make: &(dyn Fn(KeyRange) -> ReadCommand + Send + Sync),
@@ -81,14 +91,10 @@ impl Inner {
         let mut left = Some(range);
         while let Some(range) = left {
             let (locks, rest) = self.list_locks(range, max_ts, LOCKS_AT_ONCE, o).await?;
-            let mut by_txn: BTreeMap<(Timestamp, bool), Vec<LockInfo>> = BTreeMap::new();
-            for lock in locks {
-                let kind = lock.kind == LockKind::Pessimistic;
-                by_txn.entry((lock.start_ts, kind)).or_default().push(lock);
-            }
-            for locks in by_txn.into_values() {
+            for locks in by_txn(locks) {
                 let count = locks.len() as u64;
-                if self.resolve_txn(&locks, o).await? {
+                let fate = self.fate_of(&locks[0], Timestamp::ZERO, o).await?;
+                if self.resolve_txn(&locks, fate, o).await? {
                     done.resolved += count;
                 } else {
                     done.alive += count;
@@ -100,13 +106,13 @@ impl Inner {
     }
 
     /// Removes locks of one transaction, all pessimistic or none, if it is over.
-    async fn resolve_txn(
+    pub(super) async fn resolve_txn(
         self: &Arc<Self>,
         locks: &[LockInfo],
+        fate: Fate,
         o: &CallOptions,
     ) -> Result<bool, ServiceError> {
         let first = &locks[0];
-        let fate = self.fate_of(first, Timestamp::ZERO, o).await?;
         if removal(first, fate).is_none() {
             return Ok(false);
         }

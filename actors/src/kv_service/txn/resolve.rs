@@ -147,8 +147,20 @@ impl Inner {
         if let Some(commit_ts) = self.decided().get(lock.start_ts) {
             return Ok(decided_fate(commit_ts));
         }
+        let now = self.timestamp(&at_leaders(o)).await?;
+        self.fate_at(lock, caller, now, o).await
+    }
+
+    /// The same at the time `now`. At [`Timestamp::MAX`] every lock has expired, and the transaction
+    /// is ended.
+    pub(super) async fn fate_at(
+        self: &Arc<Self>,
+        lock: &LockInfo,
+        caller: Timestamp,
+        now: Timestamp,
+        o: &CallOptions,
+    ) -> Result<Fate, ServiceError> {
         let o = &at_leaders(o);
-        let now = self.timestamp(o).await?;
         let mut check = CheckTxnStatus {
             primary: lock.primary.clone(),
             start_ts: lock.start_ts,

@@ -142,6 +142,31 @@ impl StoreHandle {
         done()
     }
 
+    /// Locks below a safe point, none of which a command that is under way can add to.
+    ///
+    /// A command that takes locks looks at the safe point behind its look at the engine, and its flight
+    /// began before. So once this Store knows the safe point, only commands that fly already can leave
+    /// a lock below it. Those of earlier leaders are applied here, or never will be, when this replica
+    /// serves; and later leaders know the safe point, or trust no older one, since the one who asks has
+    /// waited for that.
+    pub(super) async fn last_locks(
+        &self,
+        target: RegionTarget,
+        (range, safe_point, limit): (KeyRange, Timestamp, u32),
+        deadline: Moment,
+    ) -> RegionResult {
+        let region = target.region;
+        if self.safe_point.get() < safe_point {
+            let why = NotReadyReason::SafePointUnknown;
+            return Err(RegionError::NotReady { region, why });
+        }
+        let landed = self.scheduler.until_landed(region, &self.env);
+        self.within(deadline, landed).await.ok_or(RegionError::DeadlineExceeded)?;
+        let max_ts = Timestamp(safe_point.get().saturating_sub(1));
+        let scan = ReadCommand::ScanLocks { range, max_ts, limit };
+        self.read(target, scan, Consistency::Leader, deadline).await
+    }
+
     /// As a leader's ReadIndex, for a snapshot that another replica will read.
     pub(super) async fn snapshot_read_index(
         &self,

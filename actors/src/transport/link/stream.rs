@@ -277,6 +277,7 @@ pub(in crate::transport) fn request_bytes(request: &RegionRequest) -> usize {
         },
         RegionBody::Txn(command) => command.approximate_bytes(),
         RegionBody::Session(request) => session_bytes(request),
+        RegionBody::LastLocks { range, .. } => range.start.len() + range.end.len(),
         RegionBody::Admin(_)
         | RegionBody::Status
         | RegionBody::ReadIndex

@@ -25,6 +25,7 @@ use crate::txn_scheduler::{CommandExecuted, Report, SchedulerParts};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use std::future::Future;
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -40,6 +41,7 @@ use troupe_types::key::encode_ordered;
 use troupe_types::pd::{NodeInfo, PdError, PdReply, PdRequest, PdResult};
 use troupe_types::raft_message::RaftEnvelope;
 use troupe_types::request::{Consistency, RegionBody, RegionRequest, RegionResult};
+use troupe_types::txn::gc::GcState;
 use troupe_types::txn::session::SessionReply;
 use troupe_types::txn::{
     Assertion, LockKind, Mutation, MutationOp, PessimisticAction, Prewrite, ReadView, TxnReply,

@@ -4,7 +4,7 @@ use crate::json::bytes::{BytesOut, Enc};
 use crate::json::reply::{Decimal, user_part};
 use serde::Serialize;
 use troupe_types::txn::deadlock::{DeadlockRecord, LockWait, WaitEdge};
-use troupe_types::txn::gc::{GcBarrier, GcState};
+use troupe_types::txn::gc::{GcBarrier, GcRound, GcState};
 use troupe_types::txn::{LockInfo, LockKind, MvccHistory, MvccVersion, WriteKind};
 use troupe_types::{Key, UnixMillis};
 use utoipa::ToSchema;
@@ -243,6 +243,43 @@ impl From<&GcBarrier> for BarrierOut {
     }
 }
 
+/// How collection is getting on.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct GcRoundOut {
+    /// Rounds begun since the collector started.
+    pub number: u64,
+    /// `idle`, `moving`, `waiting`, `resolving`, `releasing` or `sweeping`.
+    pub phase: &'static str,
+    /// What the round is about.
+    #[schema(value_type = String)]
+    pub safe_point: Decimal,
+    /// Locks resolved in it.
+    pub locks_resolved: u64,
+    /// Values removed in it whose time to live has passed.
+    pub values_removed: u64,
+    /// When it began, in milliseconds since 1970.
+    pub began_at_ms: u64,
+    /// When a round last came to its end, in milliseconds since 1970.
+    pub finished_at_ms: Option<u64>,
+    /// Why the last round did not come to its end.
+    pub last_error: Option<String>,
+}
+
+impl From<GcRound> for GcRoundOut {
+    fn from(round: GcRound) -> Self {
+        Self {
+            number: round.number,
+            phase: round.phase.as_str(),
+            safe_point: Decimal(round.safe_point.get()),
+            locks_resolved: round.locks_resolved,
+            values_removed: round.values_removed,
+            began_at_ms: round.began_at.get(),
+            finished_at_ms: round.finished_at.map(UnixMillis::get),
+            last_error: round.last_error,
+        }
+    }
+}
+
 /// Safe points and barriers.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct GcOut {
@@ -254,11 +291,14 @@ pub struct GcOut {
     pub gc_safe_point: Decimal,
     /// What services keep.
     pub barriers: Vec<BarrierOut>,
+    /// The newest round of collection; null: none has begun since the Placement Driver's leader leads.
+    pub round: Option<GcRoundOut>,
 }
 
-impl From<&GcState> for GcOut {
-    fn from(state: &GcState) -> Self {
+impl From<(GcState, Option<GcRound>)> for GcOut {
+    fn from((state, round): (GcState, Option<GcRound>)) -> Self {
         Self {
+            round: round.map(GcRoundOut::from),
             txn_safe_point: Decimal(state.txn_safe_point.get()),
             gc_safe_point: Decimal(state.gc_safe_point.get()),
             barriers: state.barriers.iter().map(BarrierOut::from).collect(),

@@ -260,3 +260,6 @@ impl RocksEngine {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

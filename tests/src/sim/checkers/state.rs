@@ -1,9 +1,12 @@
 //! Replicas that applied the same entries hold the same data.
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use troupe_pd_actor::core::rows::GC;
 use troupe_storage::engine::{Cf, KvEngine};
+use troupe_storage::gc::visible_rows;
 use troupe_storage::region_state::{ReplicaState, read_apply_state, read_replica_state};
-use troupe_types::{KeyRange, LogIndex, RegionId, StoreId, codec};
+use troupe_types::txn::gc::GcState;
+use troupe_types::{KeyRange, LogIndex, RegionId, StoreId, Timestamp, codec};
 use xxhash_rust::xxh3::Xxh3;
 
 /// How one replica stands.
@@ -13,19 +16,24 @@ pub struct Replica {
     pub store: StoreId,
     /// Last applied entry.
     pub applied: LogIndex,
-    /// Hash over its shape and all rows of its range.
+    /// Hash over its shape and all rows of its range that can be seen.
     pub data: u64,
-    /// Rows of its range.
+    /// Such rows.
     pub rows: u64,
 }
 
 /// All replicas with data on the Stores `engines`, by Region.
+///
+/// Stores collect garbage at their own pace: what counts is what can still be seen behind the newest GC
+/// safe point.
 #[must_use]
 pub fn replicas(engines: &[(StoreId, &dyn KvEngine)]) -> BTreeMap<RegionId, Vec<Replica>> {
+    let collected = engines.iter().map(|(_, engine)| gc_safe_point(*engine)).max();
+    let collected = collected.unwrap_or_default();
     let mut all: BTreeMap<RegionId, Vec<Replica>> = BTreeMap::new();
     for (store, engine) in engines {
         for region in regions(*engine) {
-            if let Some(replica) = replica(*store, *engine, region) {
+            if let Some(replica) = replica(*store, *engine, region, collected) {
                 all.entry(region).or_default().push(replica);
             }
         }
@@ -46,7 +54,20 @@ pub(crate) fn regions(engine: &dyn KvEngine) -> Vec<RegionId> {
     found
 }
 
-fn replica(store: StoreId, engine: &dyn KvEngine, region: RegionId) -> Option<Replica> {
+/// The GC safe point by PD's rows, if the Store has a replica of them.
+fn gc_safe_point(engine: &dyn KvEngine) -> Timestamp {
+    let row = engine.get(Cf::Default, GC).expect("the engine reads");
+    row.map_or(Timestamp::ZERO, |row| {
+        codec::decode::<GcState>(&row).expect("the row decodes").gc_safe_point
+    })
+}
+
+fn replica(
+    store: StoreId,
+    engine: &dyn KvEngine,
+    region: RegionId,
+    collected: Timestamp,
+) -> Option<Replica> {
     let state = read_replica_state(engine, region).expect("the row decodes")?;
     let ReplicaState::Normal { region: shape, .. } = state else { return None };
     let applied = read_apply_state(engine, region).expect("the row decodes")?.applied;
@@ -54,20 +75,15 @@ fn replica(store: StoreId, engine: &dyn KvEngine, region: RegionId) -> Option<Re
     hash.update(&codec::encode(&shape));
     // Transactional rows lie under encoded keys.
     let range = shape.range.data_range();
-    let (snapshot, mut rows) = (engine.snapshot(), 0);
-    for cf in Cf::DATA {
-        hash.update(cf.name().as_bytes());
-        let scanned = snapshot.scan(cf, &range, false, &mut |key, value| {
-            for part in [key, value] {
-                hash.update(&(part.len() as u64).to_be_bytes());
-                hash.update(part);
-            }
-            rows += 1;
-            ControlFlow::Continue(())
-        });
-        scanned.expect("the memory twin reads");
+    let rows = visible_rows(&*engine.snapshot(), &range, collected);
+    let rows = rows.expect("the memory twin reads");
+    for (cf, key, value) in &rows {
+        for part in [cf.name().as_bytes(), key, value] {
+            hash.update(&(part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
     }
-    Some(Replica { store, applied, data: hash.digest(), rows })
+    Some(Replica { store, applied, data: hash.digest(), rows: rows.len() as u64 })
 }
 
 /// Pairs of replicas that applied equally much and differ.

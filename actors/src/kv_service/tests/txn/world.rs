@@ -10,7 +10,9 @@ use troupe_types::command::{TxnCf, TxnChange};
 use troupe_types::txn::session::{
     CommitProtocol, Idempotency, OneShot, OneShotOutcome, TxnIsolation, TxnMode, TxnSettings,
 };
-use troupe_types::txn::{TxnCommand, TxnError, TxnResult};
+use troupe_types::txn::{
+    Assertion, Mutation, MutationOp, PessimisticAction, Prewrite, TxnCommand, TxnError, TxnResult,
+};
 
 /// Where a command of a client waits until it is let go.
 #[derive(Default)]
@@ -53,6 +55,8 @@ pub(super) struct Engine {
     pub(super) pd_is_down: bool,
     /// What dead nodes have sent and was not executed.
     late: Vec<TxnCommand>,
+    /// Somebody stores a value at this key right behind the next look for ended values.
+    pub(super) after_scan: Option<Key>,
 }
 
 /// One node's way to the Regions.
@@ -112,7 +116,39 @@ impl Engine {
             self.max_ts = self.max_ts.max(view.ts);
         }
         let snapshot = self.engine.snapshot();
-        troupe_storage::read::read(&*snapshot, command, UnixMillis(0)).unwrap()
+        let reply = troupe_storage::read::read(&*snapshot, command, UnixMillis(0)).unwrap();
+        if matches!(command, ReadCommand::ScanExpired { .. })
+            && let Some(key) = self.after_scan.take()
+        {
+            self.put_alone(&[key], true);
+        }
+        reply
+    }
+
+    /// Somebody else's transaction: prewritten for good, or committed in one phase.
+    fn put_alone(&mut self, keys: &[Key], at_once: bool) {
+        self.clock += 1;
+        let start_ts = Timestamp(self.clock << 4);
+        let mutation = |key: &Key| Mutation {
+            key: key.clone(),
+            op: MutationOp::Put { value: "meanwhile".into(), expires_at: None },
+            assertion: Assertion::None,
+            pessimistic: PessimisticAction::Skip,
+        };
+        let prewrite = Prewrite {
+            primary: keys[0].clone(),
+            txn_size: keys.len() as u64,
+            mutations: keys.iter().map(mutation).collect(),
+            start_ts,
+            lock_ttl_ms: 1 << 40,
+            for_update_ts: Timestamp::ZERO,
+            for_update_ts_checks: Vec::new(),
+            min_commit_ts: start_ts.next(),
+            max_commit_ts: Timestamp::ZERO,
+            async_commit: None,
+            try_one_pc: at_once,
+        };
+        self.execute(&TxnCommand::Prewrite(prewrite)).unwrap();
     }
 
     fn command(&mut self, command: &TxnCommand) -> RegionResult {
@@ -170,6 +206,7 @@ impl World {
             instead: None,
             pd_is_down: false,
             late: Vec::new(),
+            after_scan: None,
         };
         Self { engine: Arc::new(Mutex::new(engine)), node: 0 }
     }
@@ -192,6 +229,13 @@ impl World {
     /// The oracle's clock goes on by so much.
     pub(super) fn pass(&self, ms: u64) {
         self.engine.lock().unwrap().clock += Timestamp::compose(ms, 0).get() >> 4;
+    }
+
+    /// A transaction prewrites `names`, the first as primary, and is never heard of again. Its locks
+    /// live long.
+    pub(super) fn prewrite_only(&self, names: &[&str]) {
+        let keys: Vec<Key> = names.iter().map(|name| k(name)).collect();
+        self.engine.lock().unwrap().put_alone(&keys, false);
     }
 
     /// This node's next command with this name waits.
@@ -282,6 +326,11 @@ impl Engine {
         match body {
             RegionBody::Read { command, .. } => Ok(RegionReply::Read(self.read(command))),
             RegionBody::Txn(command) => self.command(command),
+            RegionBody::LastLocks { range, safe_point, limit } => {
+                let max_ts = Timestamp(safe_point.get() - 1);
+                let scan = ReadCommand::ScanLocks { range: range.clone(), max_ts, limit: *limit };
+                Ok(RegionReply::Read(self.read(&scan)))
+            }
             _ => Err(RegionError::Malformed { what: "not part of this test".to_owned() }),
         }
     }

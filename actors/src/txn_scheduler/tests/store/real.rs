@@ -118,3 +118,95 @@ fn locks_of_ended_transactions_are_resolved_over_a_range() {
         assert_eq!(world.txn(resolve).await, "Done", "again");
     });
 }
+
+async fn last_locks(world: &World, safe_point: u64) -> RegionResult {
+    let (range, limit) = (KeyRange::txn_space(), 10);
+    let safe_point = Timestamp(safe_point);
+    world.serve(RegionBody::LastLocks { range, safe_point, limit }).await
+}
+
+/// A lock from before the safe point is on its way into the log when the collector looks for the last
+/// ones: had it been told that there is none, the lock would outlive its transaction's records.
+#[test]
+fn the_last_locks_include_those_that_are_under_way() {
+    run(|env| async {
+        let world = World::with_real_commands(env).await;
+        let unknown = last_locks(&world, 50).await;
+        assert!(matches!(unknown, Err(RegionError::NotReady { .. })), "{unknown:?}");
+        world.inline.holds_log.store(true, Ordering::SeqCst);
+        let under_way = world.begin(prewrite(&["a"], 10, false));
+        until("it is in the log's queue", || !world.inline.held.lock().unwrap().is_empty()).await;
+        world.store.safe_point.heard(Timestamp(50), world.env.now());
+        let later = world.begin(prewrite(&["b"], 60, false));
+        let (range, safe_point) = (KeyRange::txn_space(), Timestamp(50));
+        let asked = world.serve(RegionBody::LastLocks { range, safe_point, limit: 10 });
+        let asked = actix_rt::spawn(asked);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert!(!asked.is_finished(), "it waits for what flies");
+        world.inline.release_log();
+        let answer = asked.await.unwrap();
+        let Ok(RegionReply::Read(ReadReply::Locks { locks, rest: None })) = answer else {
+            panic!("{answer:?}")
+        };
+        let found: Vec<_> = locks.iter().map(|lock| lock.start_ts.get()).collect();
+        assert_eq!(found, [10]);
+        assert!(under_way.await.unwrap().starts_with("Prewritten"));
+        assert!(later.await.unwrap().starts_with("Prewritten"));
+        let refused = world.txn(prewrite(&["c"], 49, false)).await;
+        assert_eq!(refused, "timestamp 49 is below the safe point 50");
+    });
+}
+
+/// A commit is repeated when its record may have been collected.
+#[test]
+fn a_commit_from_below_the_safe_point_that_finds_nothing_says_so() {
+    run(|env| async {
+        let world = World::with_real_commands(env).await;
+        assert!(world.txn(commit(&["a"], 10)).await.contains("no lock"));
+        world.store.safe_point.heard(Timestamp(50), world.env.now());
+        assert_eq!(world.txn(commit(&["a"], 10)).await, "timestamp 10 is below the safe point 50");
+        assert!(world.txn(commit(&["a"], 50)).await.contains("no lock"));
+    });
+}
+
+/// A Store hears of the GC safe point with its heartbeats, collects by itself, and nobody who may read
+/// can tell.
+#[test]
+fn a_store_collects_what_pd_says_and_reads_stay_as_they_were() {
+    run(|env| async {
+        let world = World::with_real_commands(env).await;
+        for start_ts in [10, 20, 30, 40] {
+            assert!(world.txn(prewrite(&["a", "b"], start_ts, false)).await.starts_with("Pre"));
+            assert_eq!(world.txn(commit(&["a", "b"], start_ts)).await, "Done");
+        }
+        let rows = || {
+            let mut rows = 0;
+            let all = KeyRange::txn_space().data_range();
+            let counted =
+                world.store.engine.snapshot().scan(Cf::Write, &all, false, &mut |_, _| {
+                    rows += 1;
+                    ControlFlow::Continue(())
+                });
+            counted.unwrap();
+            rows
+        };
+        assert_eq!(rows(), 8);
+        let before = (world.get("a", 35).await, world.get("b", 99).await);
+        *world.outside.gc.lock().unwrap() = GcState {
+            txn_safe_point: Timestamp(35),
+            gc_safe_point: Timestamp(35),
+            barriers: Vec::new(),
+        };
+        for _ in 0..300 {
+            if rows() == 4 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert_eq!(rows(), 4, "within three heartbeats");
+        assert_eq!((world.get("a", 35).await, world.get("b", 99).await), before);
+        assert_eq!(before, ("of 31".to_owned(), "of 41".to_owned()));
+        assert_eq!(world.get("a", 34).await, "timestamp 34 is below the safe point 35");
+        assert_eq!(world.store.garbage.records.load(Ordering::SeqCst), 4);
+    });
+}

@@ -53,6 +53,7 @@ impl Inline {
 pub(super) struct Outside {
     pub(super) clock: AtomicU64,
     pub(super) is_deaf: AtomicBool,
+    pub(super) gc: Mutex<GcState>,
 }
 
 impl PdCaller for Outside {
@@ -62,7 +63,7 @@ impl PdCaller for Outside {
                 let last = Timestamp(self.clock.fetch_add(1, Ordering::SeqCst) + 1);
                 Ok(PdReply::Timestamps { last, count })
             }
-            PdRequest::GcState => Ok(PdReply::Gc(Default::default())),
+            PdRequest::GcState => Ok(PdReply::Gc(self.gc.lock().unwrap().clone())),
             _ => Err(PdError::Unavailable { why: "not in this test".to_owned() }),
         };
         std::future::ready(answer).boxed()
@@ -157,6 +158,7 @@ pub(super) fn store_options() -> StoreOptions {
         cut_logs: long,
         purge_log: long,
         check_health: long,
+        collect: Duration::from_millis(100),
     };
     StoreOptions {
         core: core_options(),
@@ -167,6 +169,11 @@ pub(super) fn store_options() -> StoreOptions {
         orphan_after: long,
         read_threads: 1,
         txn_threads: 1,
+        trust: Duration::from_secs(60),
+        collect: crate::store::collector::CollectOptions {
+            rest: Duration::from_millis(1),
+            again_after: long,
+        },
     }
 }
 
