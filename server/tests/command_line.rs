@@ -367,12 +367,19 @@ fn the_id_of_a_transaction_is_all_that_begin_prints() {
 
 #[test]
 fn a_refused_transaction_tells_what_is_in_the_way_and_what_to_do() {
-    let problem = r#"{"status":409,"code":"WRITE_CONFLICT","title":"Another transaction changed this key first","detail":"key \"a\" was committed at 9","retryable":true,"context":{"key":"a"}}"#;
+    let problem = r#"{"status":409,"code":"WRITE_CONFLICT","title":"Another transaction changed this key first","detail":"key \"a\" was committed at 9","retryable":true,"retry":{"how":"new_transaction","after_ms":10},"context":{"key":"a"}}"#;
     let server = Server::with("409 Conflict", problem);
     let output = troupe(&["txn", "commit", "tx_1-2-3", "--url", &server.url]);
     assert_eq!(code(&output), 4);
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    for part in ["WRITE_CONFLICT", "was committed at 9", "key: \"a\"", "what to do: Begin a new"] {
+    let parts = [
+        "WRITE_CONFLICT",
+        "was committed at 9",
+        "key: \"a\"",
+        "may be tried again in a new transaction",
+        "what to do: Begin a new",
+    ];
+    for part in parts {
         assert!(told.contains(part), "{part} is not in {told}");
     }
 }

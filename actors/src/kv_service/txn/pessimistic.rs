@@ -1,4 +1,5 @@
 //! Locks of a pessimistic transaction, before its prewrite; and the heartbeats that keep them.
+use super::resolve::or_locked;
 use super::session::is_session_key;
 use super::steps::{LOCK_TTL_MS, Transaction};
 use super::tell::{Told, at_leaders};
@@ -19,6 +20,13 @@ pub(crate) const BEAT_EVERY: Duration = Duration::from_millis(LOCK_TTL_MS / 3);
 
 fn is_not_found(error: &ServiceError) -> bool {
     matches!(error.txn.as_deref(), Some(TxnError::TxnNotFound { .. }))
+}
+
+/// How long a Region may have a request wait: it is to say who is in the way before the deadline, not to
+/// be cut off by it.
+fn most_at_once(deadline: Moment, now: Moment) -> u64 {
+    let left = u64::try_from(deadline.since(now).as_millis()).unwrap_or(u64::MAX);
+    (left - left / 8).min(WAIT_AT_ONCE_MS)
 }
 
 impl Inner {
@@ -69,13 +77,19 @@ impl Inner {
     ) -> Result<bool, ServiceError> {
         // From here on some may be locked, whatever the answer.
         txn.may_be_locked.extend(part.iter().cloned());
-        let mut causes = Causes::default();
+        let (mut causes, mut in_the_way) = (Causes::default(), None);
         loop {
             self.keep_alive(txn, o).await?;
             let now = self.parts.env.now();
             let left = u64::try_from(patience.since(now).as_millis()).unwrap_or(u64::MAX);
-            let command = self.lock_command(txn, part, left.min(WAIT_AT_ONCE_MS));
-            let error = match self.tell(&part[0], command, o, &mut causes).await? {
+            let wait_ms = left.min(most_at_once(o.deadline, now));
+            let command = self.lock_command(txn, part, wait_ms);
+            let told = self.tell(&part[0], command, o, &mut causes).await;
+            let told = told.map_err(|error| match &in_the_way {
+                Some(lock) => or_locked(error, lock),
+                None => error,
+            });
+            let error = match told? {
                 Told::Answer(Ok(TxnReply::Locked(_))) => {
                     txn.locked.extend(part.iter().cloned());
                     if txn.primary.as_ref().is_some_and(|primary| part.contains(primary)) {
@@ -92,12 +106,14 @@ impl Inner {
                     txn.for_update_ts = self.timestamp(o).await?;
                 }
                 TxnError::Locked(lock) => {
-                    let alive = self.clear(std::slice::from_ref(&lock), o).await?.is_some();
+                    let cleared = self.clear(std::slice::from_ref(&lock), o).await;
+                    let alive = cleared.map_err(|error| or_locked(error, &lock))?.is_some();
                     if alive && self.parts.env.now() >= patience.min(o.deadline) {
                         return Err(ServiceError::of_txn(TxnError::Locked(lock), &causes));
                     }
                     // A Region that does not let us wait there has us wait here.
                     self.pause(Duration::from_millis(2), o.deadline.min(patience)).await;
+                    in_the_way = Some(*lock);
                 }
                 other => return Err(ServiceError::of_txn(other, &causes)),
             }

@@ -13,12 +13,12 @@ fn flush(mutations: Vec<Mutation>, start_ts: u64, generation: u64) -> TxnCommand
 }
 
 /// What the transaction that began at 10 finds of its own; `Err`: the lock that removes the key.
-fn buffered(world: &World, key: &Key, start_ts: u64) -> Result<Option<Bytes>, LockInfo> {
+fn buffered(world: &World, key: &Key, start_ts: u64) -> Result<Option<Bytes>, Box<LockInfo>> {
     let (snapshot, keys) = (world.engine.snapshot(), [key.clone()]);
     let found = crate::mvcc::view::buffer_get(&*snapshot, &keys, Timestamp(start_ts)).unwrap();
     match found.into_iter().next().unwrap() {
         TxnValue::Row(row) => Ok(row.map(|row| row.value)),
-        TxnValue::Locked(lock) => Err(*lock),
+        TxnValue::Locked(lock) => Err(lock),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Faults that decide which code a client hears: answers that never come, readers that push, and locks
 //! that others took away.
-use super::world::{Engine, begin, everything_runs, values};
+use super::world::{Engine, all_settings, begin, everything_runs, values};
 use super::*;
-use troupe_types::txn::{CheckTxnStatus, TxnCommand};
+use troupe_types::txn::{CheckTxnStatus, TxnCommand, TxnError};
 
 fn both(commit: CommitProtocol) -> OneShot {
     let mut request =
@@ -120,4 +120,51 @@ async fn txn_rolled_back_is_for_one_whose_locks_somebody_took_away() {
     world.engine.lock().unwrap().instead = None;
     let running = begin(&world.service(), both(CommitProtocol::TwoPhase), 5000);
     assert!(running.await.unwrap().is_ok(), "sent again, it commits");
+}
+
+/// The lock of a living transaction, which no reader can push.
+fn held_by_another(world: &World) {
+    let lock = troupe_types::txn::Prewrite {
+        mutations: vec![troupe_types::txn::Mutation {
+            key: k("a"),
+            op: troupe_types::txn::MutationOp::Delete,
+            assertion: troupe_types::txn::Assertion::None,
+            pessimistic: troupe_types::txn::PessimisticAction::Skip,
+        }],
+        primary: k("a"),
+        start_ts: Timestamp(77),
+        lock_ttl_ms: u64::MAX,
+        txn_size: 1,
+        for_update_ts: Timestamp::ZERO,
+        for_update_ts_checks: Vec::new(),
+        min_commit_ts: Timestamp::ZERO,
+        max_commit_ts: Timestamp::ZERO,
+        async_commit: Some(Vec::new()),
+        try_one_pc: false,
+    };
+    world.engine.lock().unwrap().execute(&TxnCommand::Prewrite(lock)).unwrap();
+}
+
+/// Seen at a real cluster: with less time than its patience, a write heard only that time was over.
+#[actix::test]
+async fn a_lock_that_is_in_the_way_until_the_deadline_is_named_to_writers_and_readers() {
+    let world = World::new();
+    held_by_another(&world);
+    let service = world.service();
+    for (name, settings) in all_settings() {
+        let then = vec![store("a", "1"), store("z", "1")];
+        let request = OneShot { then, settings, ..OneShot::default() };
+        let refused = service.txn_once(request, &options(&service, 150)).await.unwrap_err();
+        assert_eq!(refused.code, Code::LockWaitTimeout, "{name}: {}", refused.detail);
+        match refused.txn.as_deref() {
+            Some(TxnError::Locked(lock)) => assert_eq!(lock.start_ts, Timestamp(77), "{name}"),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+    let o = options(&service, 150);
+    let read = service.txn_get(k("a"), None, &o).await.unwrap_err();
+    assert_eq!(read.code, Code::LockWaitTimeout, "{}", read.detail);
+    let o = options(&service, 150);
+    let read = service.txn_batch_get(vec![k("a"), k("z")], None, &o).await.unwrap_err();
+    assert_eq!(read.code, Code::LockWaitTimeout, "{}", read.detail);
 }

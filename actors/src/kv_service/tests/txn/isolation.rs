@@ -21,7 +21,7 @@ fn goes_if_other_stays(mine: &str, other: &str, settings: TxnSettings) -> OneSho
 /// Has its first step seen the other one on duty?
 fn saw_on(outcome: &OneShotOutcome) -> bool {
     match &outcome.results[0] {
-        TxnOpResult::Value(Some(row)) => row.value == Bytes::from("on"),
+        TxnOpResult::Value(Some(row)) => row.value == "on",
         other => panic!("{other:?}"),
     }
 }

@@ -53,7 +53,7 @@ async fn sleeps(
     let (rows, read_ts) = other.txn_batch_get(stored, None, &o).await.unwrap();
     let seen: Vec<_> = rows.into_iter().map(|row| row.unwrap().value).collect();
     assert_eq!(seen[0], seen[1], "half of it is seen");
-    let is_seen = seen[0] != Bytes::from(expected.to_string());
+    let is_seen = seen[0] != expected.to_string();
     // The client may have its answer already: what is left to do is late then.
     gate.open.notify_one();
     let answer = running.await.unwrap();
