@@ -39,19 +39,20 @@ step "another one locks a key, and the node that holds it is killed"
 use_node 3
 begin_with_lock 10m locked
 use_node 1
-get /v1/locks
-expect '.items | length > 0'
+put '/v1/kv/keys/locked?timeout=3s' next
+expect_status 409
+expect_json .code LOCK_WAIT_TIMEOUT
 kill_node 3
 began=$(now_ms)
 wait_until 60 "its lock ends by its time to live, and the next writer takes the key" takes_write locked
 step "the key was free again after $(($(now_ms) - began)) ms"
 
-step "everybody knows that it did not commit"
+step "its client comes back, asks another node for the commit, and hears that there was none"
 use_node 2
-state_is "$TXN" rolled_back
 post "/v1/txns/$TXN/commit" ''
 expect_status 410
 expect_json .code TXN_EXPIRED
+state_is "$TXN" rolled_back
 get /v1/kv/keys/locked
 expect_json .value next
 
