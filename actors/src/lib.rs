@@ -10,14 +10,15 @@
 //! | [`transport`] | node-to-node network |
 //! | [`snapshot`] | Region snapshots: made, sent, received, cleaned up |
 //! | [`txn_scheduler`] | commands of transactions at the leaders of a Store |
+//! | [`txn_session`] | interactive transactions, each an actor |
 //! | [`deadlock`] | who waits for whom, over all Stores |
 //! | [`pd_client`] | finds PD's leader |
 //! | [`kv_service`] | one function a command, used by every gateway |
-/// Is this fault planted? See `mutants.rs`.
+/// Is this fault planted? See `storage/src/mutants.rs`.
 #[cfg(feature = "mutants")]
 macro_rules! planted {
     ($mutant:ident) => {
-        $crate::mutants::is_planted($crate::mutants::Mutant::$mutant)
+        troupe_storage::mutants::is_planted(troupe_storage::mutants::Mutant::$mutant)
     };
 }
 /// No fault is ever planted: a constant.
@@ -35,8 +36,6 @@ pub mod env;
 pub mod gc;
 pub mod kv_service;
 pub mod log_writer;
-#[cfg(feature = "mutants")]
-pub mod mutants;
 pub mod node;
 pub mod pd_client;
 pub mod real_env;
@@ -49,3 +48,4 @@ pub mod supervision;
 pub mod trace;
 pub mod transport;
 pub mod txn_scheduler;
+pub mod txn_session;

@@ -159,9 +159,11 @@ const fn advice_on(code: Code) -> Advice {
             "Take the Store out of service and let its replicas be made anew elsewhere. Check the \
              disk.",
         ),
-        Code::NotSupported => {
-            advice("The operation is known, but this build does not do it.", "Use a newer build.")
-        }
+        Code::NotSupported => advice(
+            "The operation is known, but this build does not do it. This build does all that its \
+                 reference lists.",
+            "Use a newer build.",
+        ),
         Code::DeadlineExceeded => advice(
             "The request's timeout passed before anything was done; it had no effect.",
             "Retry, with a longer `timeout` if the cluster is slow.",
@@ -205,8 +207,10 @@ const fn advice_on(code: Code) -> Advice {
             "Read it, or write without that condition.",
         ),
         Code::AssertionFailed => advice(
-            "A key is not as the request asserts. Nothing was changed.",
-            "Read the keys anew: what the client believed of them is wrong.",
+            "A key is not as the request asserts. Nothing was changed. No request of the JSON API \
+             asserts anything: only commands between nodes, and other gateways, can.",
+            "Read the keys anew: what the client believed of them is wrong. To write on a condition, \
+             use `if`, If-Match or `insert`.",
         ),
         Code::CommitTsExpired => advice(
             "A reader was promised that the transaction commits later than it tried to.",
@@ -229,7 +233,8 @@ const fn advice_on(code: Code) -> Advice {
             "Write the value as decimal digits, or use another operation.",
         ),
         Code::DataNotReady => advice(
-            "No replica has applied as much as the read asks for.",
+            "No replica has applied as much as the read asks for. This build waits for a replica until \
+             the deadline instead, and does not answer this.",
             "Retry, or read at the leader.",
         ),
         Code::TxnOutcomeUnknown => advice(
@@ -238,6 +243,12 @@ const fn advice_on(code: Code) -> Advice {
              Idempotency-Key.",
         ),
     }
+}
+
+/// What to do about a code, in a sentence or two.
+#[must_use]
+pub const fn remedy(code: Code) -> &'static str {
+    advice_on(code).remedy
 }
 
 const STYLE: &str = "body{font:16px/1.5 sans-serif;max-width:44rem;margin:3rem auto;padding:0 1rem}\

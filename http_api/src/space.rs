@@ -30,6 +30,19 @@ impl Space {
         }
     }
 
+    /// Names in parameters.
+    pub const NAMES: &[&str] = &["raw", "kv"];
+
+    /// The space that a parameter names.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "raw" => Some(Self::Raw),
+            "kv" => Some(Self::Txn),
+            _ => None,
+        }
+    }
+
     /// As people call it.
     #[must_use]
     pub const fn name(self) -> &'static str {

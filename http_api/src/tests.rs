@@ -7,4 +7,6 @@ mod node;
 mod raw;
 mod streams;
 mod txn;
+mod txn_codes;
 mod txn_world;
+mod txns;

@@ -34,6 +34,9 @@ pub enum CliError {
     /// It is still going on, or was too slow.
     #[error("{0}")]
     TooSlow(String),
+    /// Whether it took effect is still open.
+    #[error("{0}")]
+    Undecided(String),
     /// Something that was asked for does not exist.
     #[error("{0}")]
     NotFound(String),
@@ -74,6 +77,7 @@ impl CliError {
             Self::Problem(problem) => Exit::of_problem(&problem.code, problem.status),
             Self::Transport { outcome_unknown: true, .. } => Exit::OutcomeUnknown,
             Self::Transport { outcome_unknown: false, .. } | Self::TooSlow(_) => Exit::Unavailable,
+            Self::Undecided(_) => Exit::OutcomeUnknown,
             Self::Compared(_) => Exit::Conflict,
             Self::Partial(_) => Exit::Partial,
             Self::NotFound(_) => Exit::NotFound,

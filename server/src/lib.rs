@@ -5,7 +5,8 @@
 //! | [`cli`] | the command line: what there is to say, and nothing of what it does |
 //! | [`api`] | requests to the JSON API: sending them, and printing them as curl lines |
 //! | [`kv`] | `troupe kv`: keys and values |
-//! | [`ctl`] | `troupe ctl`: cluster, Stores, Regions, actors, traces, configuration |
+//! | [`txn`] | `troupe txn`: transactions |
+//! | [`ctl`] | `troupe ctl`: cluster, Stores, Regions, locks, old versions, actors, traces, configuration |
 //! | [`start`] | `troupe start`: layers of configuration, logs, then [`boot`] |
 //! | [`boot`] | runs a node in this process |
 //! | [`demo`] | `troupe demo`: a cluster on this machine |
@@ -33,6 +34,7 @@ pub mod output;
 pub mod scenario;
 pub mod start;
 mod sys;
+pub mod txn;
 
 pub use error::CliError;
 
@@ -64,6 +66,7 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
         }
         Command::Init(args) => files::init(&args).map(|()| ExitCode::SUCCESS),
         Command::Kv(args) => in_runtime(kv::run(&cli.client, &args)),
+        Command::Txn(args) => in_runtime(txn::run(&cli.client, &args)),
         Command::Ctl(args) => in_runtime(ctl::run(&cli.client, &args)),
         Command::Scenario(args) => scenario::run(&args),
         Command::Bench(args) => bench::run(&cli.client, &args),

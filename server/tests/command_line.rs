@@ -324,3 +324,98 @@ fn bench_refuses_what_it_cannot_measure() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     assert_eq!(run(&["--url", &free.to_string()]), 5);
 }
+
+const COMMITTED: &str = r#"{"succeeded":true,"commit_ts":"9","committed_by":"async","attempts":1,"results":[{"key":"a","value":"5"}]}"#;
+
+#[test]
+fn a_transaction_is_sent_as_it_stands_in_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pay.json");
+    let body = r#"{"then":[{"add":{"key":"a","by":5}}]}"#;
+    std::fs::write(&file, body).unwrap();
+    let server = Server::with("200 OK", COMMITTED);
+    let file = file.to_str().unwrap();
+    let output = troupe(&["txn", "run", file, "--idempotency-key", "pay-1", "--url", &server.url]);
+    assert_eq!(code(&output), 0, "{output:?}");
+    assert!(stdout(&output).contains("commit_ts: 9"), "{output:?}");
+    let asked = server.asked();
+    assert!(asked.starts_with("POST /v1/txn HTTP/1.1"), "{asked}");
+    assert!(asked.contains("idempotency-key: \"pay-1\"") && asked.contains(body), "{asked}");
+}
+
+#[test]
+fn flags_of_a_transaction_stand_beside_what_its_file_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pay.json");
+    std::fs::write(&file, r#"{"then":[{"delete":{"key":"a"}}]}"#).unwrap();
+    let server = Server::with("200 OK", r#"{"succeeded":false,"results":[]}"#);
+    let file = file.to_str().unwrap();
+    let output = troupe(&["txn", "run", file, "--mode", "pessimistic", "--url", &server.url]);
+    assert_eq!(code(&output), 4, "the conditions did not hold: {output:?}");
+    let asked = server.asked();
+    let sent = r#"{"mode":"pessimistic","then":[{"delete":{"key":"a"}}]}"#;
+    assert!(asked.ends_with(sent), "{asked}");
+}
+
+#[test]
+fn the_id_of_a_transaction_is_all_that_begin_prints() {
+    let server = Server::with("201 Created", r#"{"txn":"tx_1-2-3","state":"open","keys":0}"#);
+    let output = troupe(&["txn", "begin", "--url", &server.url]);
+    assert_eq!((code(&output), stdout(&output)), (0, "tx_1-2-3\n".to_owned()));
+    assert!(server.asked().starts_with("POST /v1/txns HTTP/1.1"));
+}
+
+#[test]
+fn a_refused_transaction_tells_what_is_in_the_way_and_what_to_do() {
+    let problem = r#"{"status":409,"code":"WRITE_CONFLICT","title":"Another transaction changed this key first","detail":"key \"a\" was committed at 9","retryable":true,"retry":{"how":"new_transaction","after_ms":10},"context":{"key":"a"}}"#;
+    let server = Server::with("409 Conflict", problem);
+    let output = troupe(&["txn", "commit", "tx_1-2-3", "--url", &server.url]);
+    assert_eq!(code(&output), 4);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let parts = [
+        "WRITE_CONFLICT",
+        "was committed at 9",
+        "key: \"a\"",
+        "may be tried again in a new transaction",
+        "what to do: Begin a new",
+    ];
+    for part in parts {
+        assert!(told.contains(part), "{part} is not in {told}");
+    }
+}
+
+#[test]
+fn a_commit_that_is_still_open_has_an_outcome_that_is_not_known() {
+    let server = Server::with("200 OK", r#"{"txn":"tx_1-2-3","state":"committing"}"#);
+    let output = troupe(&["txn", "commit", "tx_1-2-3", "--url", &server.url]);
+    assert_eq!(code(&output), 7);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("troupe txn status tx_1-2-3"));
+}
+
+#[test]
+fn keys_of_the_transactional_space_come_with_their_versions() {
+    let items = r#"{"items":[{"key":"a","value":"1","version":"77"},{"key":"b","missing":true}],"read_ts":"80"}"#;
+    let server = Server::with("200 OK", items);
+    let output =
+        troupe(&["kv", "get", "a", "b", "--space", "kv", "--at", "-5s", "--url", &server.url]);
+    assert_eq!(code(&output), 3, "one is missing: {output:?}");
+    let printed = stdout(&output);
+    let rows: Vec<Vec<&str>> = printed.lines().map(|l| l.split_whitespace().collect()).collect();
+    assert_eq!(rows, [vec!["KEY", "VALUE", "VERSION"], vec!["a", "1", "77"], vec!["b", "-", "-"]]);
+    let asked = server.asked();
+    assert!(asked.starts_with("POST /v1/kv/get HTTP/1.1"), "{asked}");
+    assert!(asked.contains(r#""at":"-5s""#), "{asked}");
+}
+
+#[test]
+fn a_history_is_a_row_a_version_and_the_lock_is_talk() {
+    let body = r#"{"key":"a","lock":{"start_ts":"5","kind":"put","age_ms":3,"expired":false},"versions":[{"kind":"put","start_ts":"1","commit_ts":"2","value":"v"}]}"#;
+    let server = Server::with("200 OK", body);
+    let output = troupe(&["kv", "history", "a", "--url", &server.url]);
+    assert_eq!(code(&output), 0, "{output:?}");
+    assert!(
+        stdout(&output).lines().nth(1).unwrap().split_whitespace().eq(["2", "put", "1", "-", "v"])
+    );
+    assert!(String::from_utf8_lossy(&output.stderr).contains("locked by"), "{output:?}");
+    assert!(server.asked().starts_with("GET /v1/kv/history/a HTTP/1.1"));
+}

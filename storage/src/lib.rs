@@ -12,11 +12,28 @@
 //! | [`txn`] | pure: transaction command + snapshot → changes + reply |
 //! | [`region_state`] | what a Store persists about each replica, and under which keys |
 //! | [`failure`] | the panic hook and abort rules for storage failures |
+/// Is this fault planted? See `mutants.rs`.
+#[cfg(feature = "mutants")]
+macro_rules! planted {
+    ($mutant:ident) => {
+        $crate::mutants::is_planted($crate::mutants::Mutant::$mutant)
+    };
+}
+/// No fault is ever planted: a constant.
+#[cfg(not(feature = "mutants"))]
+macro_rules! planted {
+    ($mutant:ident) => {
+        false
+    };
+}
+
 pub mod apply;
 pub mod engine;
 pub mod error;
 pub mod failure;
 pub mod gc;
+#[cfg(feature = "mutants")]
+pub mod mutants;
 pub mod mvcc;
 pub mod raft_log;
 pub mod read;

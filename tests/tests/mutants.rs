@@ -1,13 +1,13 @@
 //! Faults planted on purpose, each of which the simulator must find: `make mutants`. A mutant that
 //! survives its seeds shows that a fault, a workload or a checker is missing.
-use troupe_actors::mutants::{Mutant, plant};
 use troupe_actors::supervision::life::panic_message;
+use troupe_storage::mutants::{Mutant, plant};
 use troupe_tests::sim::faults::Kind;
 use troupe_tests::sim::older_shape;
 use troupe_tests::sim::run::{RunOptions, quiet_panics, run_or_say};
 
 /// Promises about safety, as verdicts name them. Who only came late was not caught.
-const SAFETY: [&str; 7] = [
+const SAFETY: [&str; 8] = [
     "is not linearizable",
     "logs match",
     "one vote a term",
@@ -15,6 +15,7 @@ const SAFETY: [&str; 7] = [
     "replicas are equal",
     "timestamps grow",
     "older shape",
+    "transactions are as promised",
 ];
 
 /// What a seed decides.
@@ -147,4 +148,23 @@ fn fence_forgotten_is_caught() {
         World::Random(&[Kind::Panic, Kind::Heal, Kind::SlowDisk]),
         150,
     );
+}
+
+/// A coordinator must take its timestamp, somebody must read at a later one, and then another replica
+/// must lead before the coordinator's prewrite comes and is the first to choose a commit timestamp there.
+#[test]
+fn max_ts_not_synced_is_caught() {
+    is_caught(Mutant::MaxTsNotSynced, World::Random(&[Kind::Transfer, Kind::Heal]), 60);
+}
+
+/// A part of a transaction must come after somebody has found its locks expired and rolled it back.
+#[test]
+fn rollback_unprotected_is_caught() {
+    is_caught(Mutant::RollbackUnprotected, World::Random(&[Kind::Heal, Kind::Weather]), 60);
+}
+
+/// A reader must push a transaction between the timestamp of its commit and the commit.
+#[test]
+fn commit_below_min_is_caught() {
+    is_caught(Mutant::CommitBelowMin, World::Random(&[Kind::Heal, Kind::Weather]), 60);
 }

@@ -1,7 +1,7 @@
 //! The repository keeps its own rules. Guide: `tests/src/tidy/mod.rs`.
 use std::process::Command;
 use troupe_tests::tidy::source::{Source, root, sources, top_level_folders};
-use troupe_tests::tidy::{Finding, assert_none, manifest, messages, rules, sizes};
+use troupe_tests::tidy::{Finding, assert_none, codes, manifest, messages, rules, sizes};
 
 fn check(rule: fn(&Source) -> Vec<Finding>) {
     let all = sources(&root());
@@ -120,6 +120,11 @@ fn the_list_of_messages_is_what_the_sources_say() {
     assert!(rows > 30, "only {rows} messages were found: has the shape of their `impl` changed?");
     let found = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(found == expected, "docs/MESSAGES.md is stale: run `make golden-update`");
+}
+
+#[test]
+fn every_code_of_transactions_is_provoked_by_a_test() {
+    assert_none(&codes::problems(&sources(&root())));
 }
 
 #[test]

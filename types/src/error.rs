@@ -220,7 +220,7 @@ impl Code {
             Self::OutcomeUnknown => "Whether the write took effect is not known",
             Self::SnapshotGone => "The versions of this timestamp may have been collected",
             Self::TxnNotFound => "There is no such transaction",
-            Self::TxnExpired => "The transaction ended by itself",
+            Self::TxnExpired => "The transaction is over",
             Self::WriteConflict => "Another transaction changed this key first",
             Self::Deadlock => "Transactions wait for each other",
             Self::LockWaitTimeout => "Another transaction holds the lock",

@@ -25,6 +25,8 @@
 //! | `once` | whole transactions, tried again |
 //! | `idempotency` | transactions that commit once only |
 //! | `delete_range` | many rows in many transactions |
+//! | `session` | what the actor of an interactive transaction has done for it |
+//! | `owner` | requests to that actor, and what holds when it does not answer |
 mod aftermath;
 pub mod api;
 mod calls;
@@ -36,12 +38,13 @@ mod idempotency;
 mod locks;
 mod once;
 mod oracle;
-mod pending;
+mod owner;
 mod pessimistic;
 mod prewrite;
 mod reads;
 mod resolve;
 mod serializable;
+mod session;
 mod steps;
 mod tell;
 
@@ -49,8 +52,12 @@ pub(crate) use collect::ROWS_AT_ONCE;
 pub use collect::Walked;
 
 use self::core::decided::Decided;
+pub(crate) use commit::{Committed, Ended};
+pub(crate) use pessimistic::BEAT_EVERY;
+pub(crate) use session::session_key;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
+pub(crate) use steps::Transaction;
 
 /// What all transactions of a node share.
 #[derive(Default)]

@@ -13,6 +13,7 @@ use crate::json::cluster::{
 use crate::json::request::{MoveBody, StoreBody};
 use crate::json::strict::from_json;
 use crate::pd;
+use crate::space::Space;
 use actix_web::{HttpRequest, web};
 use futures::future::join_all;
 use troupe_types::key::raw_key;
@@ -77,7 +78,8 @@ pub const OPERATIONS: &[Operation] = &[
             query("limit", Holds::Number, "Regions at most, up to 1000. Default: 100."),
             query("cursor", Holds::Text, "`next_cursor` of the page before."),
             query("store", Holds::Number, "Only Regions with a replica on this Store."),
-            query("key", Holds::Text, "Only the Region of this raw key."),
+            query("key", Holds::Text, "Only the Region of this key."),
+            query("space", Holds::Choice(Space::NAMES), "Of which space `key` is. Default: raw."),
         ],
         replies: &[Reply {
             status: 200,
@@ -160,7 +162,9 @@ pub const OPERATIONS: &[Operation] = &[
 
 async fn list(call: Call) -> Answer {
     if let Some(key) = call.query_key("key")? {
-        let found = pd::region_by_key(&call, raw_key(0, &key)).await?;
+        let space = call.query.choice("space", Space::NAMES, Space::from_name)?;
+        let key = space.unwrap_or(Space::Raw).key(&key);
+        let found = pd::region_by_key(&call, key).await?;
         let items = found.iter().map(RegionOut::from).collect();
         return ok(&RegionsOut { items, next_cursor: None });
     }

@@ -1,5 +1,4 @@
 //! `/v1/txns`: interactive transactions. The node that began one owns it; any node passes requests on.
-//! This build has no actors for them: each answers `NOT_SUPPORTED`.
 use super::kv_key::{IDEMPOTENCY, TXN_ERRORS};
 use super::operation::{Content, Holds, Operation, Param, READ, Reply, Verb, path, query, schema};
 use super::{Answer, COMMIT_TS, decimal, json_with, ok};
@@ -34,7 +33,7 @@ pub const OPERATIONS: &[Operation] = &[
         name: "txns_begin",
         tag: "txn",
         summary: "Begin an interactive transaction",
-        about: "This build answers 501. It is rolled back after `ttl` without a request. `Location` leads to it.",
+        about: "It is rolled back after `ttl` without a request. `Location` leads to it.",
         body: BodyKind::Json,
         takes: Content::Json(schema::<BeginBody>),
         replies: &[Reply {
@@ -42,7 +41,7 @@ pub const OPERATIONS: &[Operation] = &[
             about: "It is open.",
             content: Content::Json(schema::<SessionOut>),
         }],
-        errors: &[Code::BadJson, Code::PdUnavailable],
+        errors: &[Code::BadJson, Code::PdUnavailable, Code::ServerBusy],
         curl: "curl localhost:20180/v1/txns -d '{\"mode\":\"optimistic\",\"ttl\":\"30s\"}'",
         writes: true,
         data: true,
@@ -54,7 +53,7 @@ pub const OPERATIONS: &[Operation] = &[
         name: "txns_list",
         tag: "txn",
         summary: "Open interactive transactions",
-        about: "This build answers 501. Of the node that is asked.",
+        about: "Of the node that is asked.",
         replies: &[Reply {
             status: 200,
             about: "Those that are open.",
@@ -69,7 +68,7 @@ pub const OPERATIONS: &[Operation] = &[
         name: "txns_status",
         tag: "txn",
         summary: "How a transaction stands",
-        about: "This build answers 501. If its owner is gone, its primary lock tells.",
+        about: "If its owner is gone, the record of its commit tells.",
         params: &[ID],
         replies: STATE,
         errors: GONE,
@@ -84,7 +83,7 @@ pub const OPERATIONS: &[Operation] = &[
         name: "txns_rollback",
         tag: "txn",
         summary: "Roll a transaction back",
-        about: "This build answers 501. May be repeated.",
+        about: "May be repeated.",
         params: &[ID],
         replies: STATE,
         errors: GONE,
@@ -100,7 +99,7 @@ pub const OPERATIONS: &[Operation] = &[
         name: "txns_ops",
         tag: "txn",
         summary: "Steps of a transaction",
-        about: "This build answers 501. In order; later ones see what earlier ones did. Writes take effect with the commit.",
+        about: "In order; later ones see what earlier ones did. Writes take effect with the commit.",
         params: &[
             ID,
             query("enc", Holds::Choice(ENCODINGS), "How bytes are shown. Default: auto."),
@@ -140,7 +139,7 @@ pub const OPERATIONS: &[Operation] = &[
         name: "txns_commit",
         tag: "txn",
         summary: "Commit a transaction",
-        about: "This build answers 501. May be repeated: it commits once.",
+        about: "May be repeated: it commits once.",
         params: &[ID, IDEMPOTENCY],
         replies: STATE,
         errors: TXN_ERRORS,
@@ -156,7 +155,7 @@ pub const OPERATIONS: &[Operation] = &[
         name: "txns_keepalive",
         tag: "txn",
         summary: "Keep a transaction open",
-        about: "This build answers 501. Its idle time begins anew.",
+        about: "Its idle time begins anew.",
         params: &[ID],
         replies: STATE,
         errors: GONE,
@@ -255,7 +254,7 @@ async fn commit(request: HttpRequest, call: Call) -> Answer {
         _ => problem,
     })?;
     let mut reply = HttpResponse::Ok();
-    if let SessionPhase::Committed { commit_ts } = state.phase {
+    if let SessionPhase::Committed { commit_ts, .. } = state.phase {
         reply.insert_header((COMMIT_TS.clone(), decimal(commit_ts)));
     }
     json_with(reply, &SessionOut::from(&state))

@@ -11,13 +11,15 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use troupe_actors::env::CellOptions;
 use troupe_actors::kv_service::{KvService, ServiceParts};
-use troupe_actors::node::{PdCaller, RegionService, SharedDirectory};
+use troupe_actors::node::{PdCaller, RegionService, SessionService, SharedDirectory};
 use troupe_actors::real_env::real_env;
+use troupe_actors::registry::ActorId;
 use troupe_actors::trace::WireSpan;
 use troupe_actors::transport::{OutgoingSnapshot, Transport, TransportError};
+use troupe_actors::txn_session::{self, SessionOptions, Sessions, SessionsParts};
 use troupe_config::Config;
 use troupe_types::command::{
     RawChange, RawChecksum, RawExpectation, RawRow, ReadCommand, ReadReply, WriteCommand,
@@ -31,6 +33,7 @@ use troupe_types::pd::{
 use troupe_types::raft_message::RaftEnvelope;
 use troupe_types::raw_value::value_hash;
 use troupe_types::request::{PeerStatus, RegionBody, RegionReply, RegionRequest, RegionResult};
+use troupe_types::txn::TxnError;
 use troupe_types::txn::deadlock::{DetectReply, DetectRequest};
 use troupe_types::txn::gc::{GcRound, GcState};
 use troupe_types::txn::session::SessionReply;
@@ -60,6 +63,8 @@ pub struct Fake {
     /// The transactional space.
     pub txn: TxnWorld,
     pub gc: Mutex<GcState>,
+    /// Interactive transactions, if they are served.
+    sessions: OnceLock<Arc<Sessions>>,
     /// The collector's news.
     pub gc_round: Mutex<Option<GcRound>>,
     last_ts: AtomicU64,
@@ -94,6 +99,9 @@ impl Fake {
         let right = request.target.region == RegionId(3);
         match &request.body {
             RegionBody::Read { command, .. } | RegionBody::ReadAt { command, .. } => {
+                if let Some(gone) = self.gone(command) {
+                    return Ok(RegionReply::ReadRefused(Box::new(gone)));
+                }
                 let reply = self.txn.read(command).unwrap_or_else(|| self.read(command));
                 Ok(RegionReply::Read(reply))
             }
@@ -110,6 +118,9 @@ impl Fake {
                 if let Some(refusal) = refusal {
                     return Err(refusal);
                 }
+                if let Some(answer) = self.txn.instead_of(command) {
+                    return answer;
+                }
                 self.writes.fetch_add(1, Ordering::Relaxed);
                 Ok(RegionReply::Txn(Box::new(self.txn.execute(command))))
             }
@@ -124,6 +135,12 @@ impl Fake {
             | RegionBody::Detect(_)
             | RegionBody::Session(_) => panic!("no question to this world"),
         }
+    }
+
+    /// As a Store refuses what lies below the safe point.
+    fn gone(&self, command: &ReadCommand) -> Option<TxnError> {
+        let (ts, safe_point) = (command.view()?.ts, self.gc.lock().unwrap().txn_safe_point);
+        (ts < safe_point).then_some(TxnError::SnapshotGone { ts, safe_point })
     }
 
     fn live(&self) -> Rows {
@@ -397,6 +414,14 @@ impl RegionService for Shared {
 
     fn serve(&self, request: RegionRequest, _deadline: Moment) -> BoxFuture<'static, RegionResult> {
         let fake = self.0.clone();
+        if let RegionBody::Session(session) = request.body {
+            let sessions = fake.sessions.get().expect("this world serves them").clone();
+            let far = Moment(u64::MAX / 2);
+            return Box::pin(async move {
+                let result = sessions.serve(*session, far).await?;
+                Ok(RegionReply::Session(Box::new(result)))
+            });
+        }
         Box::pin(async move {
             // As in a real node the answer comes later: other requests get their turn.
             tokio::task::yield_now().await;
@@ -456,6 +481,19 @@ impl Transport for NoOthers {
 /// A gateway over a fresh fake.
 pub fn gateway(config: Config) -> (Arc<HttpState>, Arc<Fake>) {
     let (parts, fake) = parts(config);
+    (HttpState::new(parts).unwrap(), fake)
+}
+
+/// A gateway that serves interactive transactions.
+pub fn gateway_with_sessions(config: Config) -> (Arc<HttpState>, Arc<Fake>) {
+    let open = config.limits.txn_open;
+    let (parts, fake) = parts(config);
+    let served = SessionsParts {
+        service: parts.service.clone(),
+        store: STORE,
+        options: SessionOptions { open },
+    };
+    let _ = fake.sessions.set(txn_session::start(served, ActorId(0)));
     (HttpState::new(parts).unwrap(), fake)
 }
 

@@ -6,8 +6,12 @@ use troupe_storage::engine::{Cf, Durability, KvEngine, Modify, WriteBatch};
 use troupe_storage::read::read;
 use troupe_storage::txn::{TxnContext, execute};
 use troupe_types::command::{TxnCf, TxnChange};
+use troupe_types::request::RegionResult;
 use troupe_types::txn::{TxnCommand, TxnError, TxnResult};
 use troupe_types::{ReadCommand, ReadReply, RegionError, Timestamp};
+
+/// Looks at each command first; what it answers is the answer.
+pub type Instead = Box<dyn FnMut(&TxnWorld, &TxnCommand) -> Option<RegionResult> + Send>;
 
 /// Versions, locks, and the largest timestamp that was read at.
 #[derive(Default)]
@@ -16,6 +20,8 @@ pub struct TxnWorld {
     max_ts: Mutex<Timestamp>,
     /// What commands answer, if they are to fail.
     pub refuse: Mutex<Option<RegionError>>,
+    /// What commands meet before they are executed.
+    pub instead: Mutex<Option<Instead>>,
 }
 
 impl TxnWorld {
@@ -33,6 +39,24 @@ impl TxnWorld {
             *max_ts = view.ts.max(*max_ts);
         }
         Some(read(&*self.engine.snapshot(), command, now).unwrap())
+    }
+
+    /// What is answered in place of executing a command.
+    pub fn instead_of(&self, command: &TxnCommand) -> Option<RegionResult> {
+        let mut instead = self.instead.lock().unwrap().take()?;
+        let answer = instead(self, command);
+        self.instead.lock().unwrap().get_or_insert(instead);
+        answer
+    }
+
+    /// How many locks are stored.
+    pub fn locks(&self) -> usize {
+        let (range, max_ts) = (troupe_types::KeyRange::txn_space(), Timestamp::MAX);
+        let all = ReadCommand::ScanLocks { range, max_ts, limit: 1000 };
+        match read(&*self.engine.snapshot(), &all, Default::default()).unwrap() {
+            ReadReply::Locks { locks, .. } => locks.len(),
+            other => panic!("{other:?}"),
+        }
     }
 
     /// Executes a command. It never waits for locks.

@@ -2,6 +2,11 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::fmt;
+use troupe_http_api::error_pages::remedy;
+use troupe_types::Code;
+
+/// Its transaction is over; the same work may succeed in another.
+const NEW: &str = "new_transaction";
 
 /// A body of type `application/problem+json`.
 #[derive(Clone, Debug, Deserialize)]
@@ -20,6 +25,9 @@ pub struct Problem {
     /// May the same request be tried again?
     #[serde(default)]
     pub retryable: bool,
+    /// How it may be tried again.
+    #[serde(default)]
+    pub retry: Map<String, Value>,
     /// Names and numbers that belong to it.
     #[serde(default)]
     pub context: Map<String, Value>,
@@ -41,6 +49,7 @@ impl Problem {
                 detail: Some(String::from_utf8_lossy(&body[..body.len().min(500)]).into_owned())
                     .filter(|text| !text.is_empty()),
                 retryable: false,
+                retry: Map::new(),
                 context: Map::new(),
                 request_id: None,
             },
@@ -58,7 +67,12 @@ impl fmt::Display for Problem {
             write!(f, "\n  {name}: {value}")?;
         }
         if self.retryable {
-            write!(f, "\n  may be tried again")?;
+            let how = self.retry.get("how").and_then(Value::as_str);
+            let how = if how == Some(NEW) { " in a new transaction" } else { "" };
+            write!(f, "\n  may be tried again{how}")?;
+        }
+        if let Some(code) = Code::ALL.into_iter().find(|known| known.as_str() == self.code) {
+            write!(f, "\n  what to do: {}", remedy(code))?;
         }
         match &self.request_id {
             Some(id) => write!(f, "\n  request: {id}"),

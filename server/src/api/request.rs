@@ -116,7 +116,8 @@ impl ApiRequest {
     /// Can this change anything?
     #[must_use]
     pub fn is_write(&self) -> bool {
-        const READS: [&str; 3] = ["/v1/raw/get", "/v1/raw/scan", "/v1/raw/checksum"];
+        const READS: [&str; 5] =
+            ["/v1/raw/get", "/v1/raw/scan", "/v1/raw/checksum", "/v1/kv/get", "/v1/kv/scan"];
         let reads = self.method == Method::GET || self.method == Method::HEAD;
         !reads && !READS.contains(&self.path.as_str())
     }

@@ -58,7 +58,10 @@ fn curl_lines_do_the_same() {
 #[test]
 fn only_writes_leave_an_unknown_outcome() {
     assert!(!ApiRequest::get("/v1/cluster").is_write());
-    assert!(!ApiRequest::post("/v1/raw/scan", json!({})).is_write());
+    for reads in ["/v1/raw/scan", "/v1/kv/scan", "/v1/kv/get"] {
+        assert!(!ApiRequest::post(reads, json!({})).is_write(), "{reads}");
+    }
+    assert!(ApiRequest::post("/v1/txn", json!({})).is_write());
     assert!(ApiRequest::post("/v1/raw/cas", json!({})).is_write());
     assert!(ApiRequest::new(Method::DELETE, "/v1/raw/keys/a").is_write());
 }
@@ -74,7 +77,8 @@ fn a_problem_is_told_with_its_context() {
     assert_eq!(
         problem.to_string(),
         "The precondition does not hold (CAS_MISMATCH): the value has another ETag\n  \
-         current: \"00ff\"\n  request: r1"
+         current: \"00ff\"\n  what to do: Read the key, decide again, and send the new etag. `current` has \
+         that of the value now.\n  request: r1"
     );
 }
 

@@ -11,7 +11,7 @@ use troupe_actors::cell::ReplyTo;
 use troupe_actors::env::Env;
 use troupe_actors::gc::{self, GcHandle, GcParts};
 use troupe_actors::kv_service::{KvService, ServiceParts};
-use troupe_actors::node::{PdCaller, SharedDirectory};
+use troupe_actors::node::{PdCaller, SessionService, SharedDirectory};
 use troupe_actors::pd_client::{PdClient, PdClientParts};
 use troupe_actors::registry::ActorId;
 use troupe_actors::snapshot::{self, SnapshotParts};
@@ -22,6 +22,7 @@ use troupe_actors::transport::{
     GrpcTransport, Identity, LinkParts, NetCounters, NetRuntime, ServerHandle, ServerParts,
     Transport, serve,
 };
+use troupe_actors::txn_session::{self, SessionOptions, Sessions, SessionsParts};
 use troupe_config::Config;
 use troupe_http_api::{HttpParts, HttpServer};
 use troupe_pd_actor::{PdHandle, PdParts};
@@ -51,6 +52,7 @@ pub struct Node {
     gc: GcHandle,
     snapshots: Vec<ChildHandle>,
     _transport: Arc<GrpcTransport>,
+    _sessions: Option<Arc<Sessions>>,
 }
 
 /// What the network and the Stores share while a node starts.
@@ -172,6 +174,16 @@ impl Wiring {
     }
 }
 
+/// Starts what holds interactive transactions, unless the node has no Store to name it in their ids.
+fn start_sessions(service: &KvService, stores: &LocalStores, open: usize) -> Option<Arc<Sessions>> {
+    let store = stores.iter().next()?.id;
+    let parts = SessionsParts { service: service.clone(), store, options: SessionOptions { open } };
+    let sessions = txn_session::start(parts, ActorId(0));
+    let served: Arc<dyn SessionService> = sessions.clone();
+    stores.serve_sessions(&served);
+    Some(sessions)
+}
+
 impl Node {
     /// Starts a node on the arbiter of the caller. Returns when it listens; `/readyz` tells when it
     /// serves.
@@ -243,6 +255,7 @@ impl Node {
             pd: pd_caller,
             directory: wiring.directory.clone(),
         });
+        let sessions = start_sessions(&service, &stores, config.limits.txn_open);
         let gc = gc::start(
             GcParts {
                 env: env.clone(),
@@ -278,6 +291,7 @@ impl Node {
             gc,
             snapshots,
             _transport: transport,
+            _sessions: sessions,
         })
     }
 

@@ -64,9 +64,115 @@ pub enum CtlCommand {
         #[arg(long, conflicts_with = "id")]
         region: Option<u64>,
     },
+    /// Locks of transactions: list them, or resolve those of ended ones
+    Locks(LocksArgs),
+    /// Who waits for whom, and deadlocks that were broken
+    Deadlocks,
+    /// Old versions of keys: from when on they are kept
+    Gc {
+        /// What to do [default: status]
+        #[command(subcommand)]
+        command: Option<GcCommand>,
+    },
     /// Configuration files
     #[command(subcommand)]
     Config(ConfigCommand),
+}
+
+/// Locks of transactions.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct LocksArgs {
+    /// Which to list.
+    #[command(flatten)]
+    pub list: LockListArgs,
+    /// What to do [default: list]
+    #[command(subcommand)]
+    pub command: Option<LocksCommand>,
+}
+
+/// What to do with locks.
+#[derive(Debug, Subcommand)]
+pub enum LocksCommand {
+    /// List them in the order of their keys
+    List(LockListArgs),
+    /// Commit or roll back what transactions that ended or expired have left
+    Resolve {
+        /// Which.
+        #[command(flatten)]
+        range: KeyRangeArgs,
+    },
+}
+
+/// Which locks to list.
+#[derive(Clone, Debug, Default, Args)]
+pub struct LockListArgs {
+    /// Of which keys.
+    #[command(flatten)]
+    pub range: KeyRangeArgs,
+    /// Locks at most
+    #[arg(long)]
+    pub limit: Option<u64>,
+    /// Go on where an earlier list stopped
+    #[arg(long)]
+    pub cursor: Option<String>,
+}
+
+/// Locks of a part of the transactional space; without any of these: of all of it.
+#[derive(Clone, Debug, Default, Args)]
+pub struct KeyRangeArgs {
+    /// Of keys that begin with this
+    #[arg(long, conflicts_with_all = ["start", "end"])]
+    pub prefix: Option<String>,
+    /// From this key on
+    #[arg(long)]
+    pub start: Option<String>,
+    /// Up to this key, without it
+    #[arg(long)]
+    pub end: Option<String>,
+    /// These keys are hexadecimal digits
+    #[arg(long)]
+    pub hex: bool,
+    /// Of transactions that began by then: a timestamp, an RFC 3339 time, or so long ago such as -5s
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
+    pub began_by: Option<String>,
+}
+
+/// Old versions of keys.
+#[derive(Debug, Subcommand)]
+pub enum GcCommand {
+    /// Safe points and barriers
+    Status,
+    /// Let versions that a newer one hides at a moment be collected, unless a barrier keeps them
+    Advance {
+        /// A timestamp, an RFC 3339 time, or so long ago such as -10m
+        #[arg(value_name = "WHEN", allow_hyphen_values = true)]
+        safe_point: String,
+    },
+    /// Barriers: what services need kept
+    #[command(subcommand)]
+    Barrier(BarrierCommand),
+}
+
+/// Barriers.
+#[derive(Debug, Subcommand)]
+pub enum BarrierCommand {
+    /// Keep versions from a moment on
+    Set {
+        /// Name of the service; one barrier each
+        service: String,
+        /// From when on: a timestamp, an RFC 3339 time, or so long ago such as -10m
+        #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
+        at: String,
+        /// For so long, such as 1h; without it: until the barrier is removed
+        #[arg(long, value_name = "TIME")]
+        ttl: Option<String>,
+    },
+    /// Keep versions no longer
+    Remove {
+        /// Name of the service
+        service: String,
+    },
 }
 
 /// One Store.

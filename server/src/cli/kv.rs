@@ -1,6 +1,15 @@
 //! `troupe kv`: keys and values.
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
+
+/// Which of the two key spaces: they share nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SpaceName {
+    /// Plain keys without versions, /v1/raw
+    Raw,
+    /// Transactional keys with versions, /v1/kv
+    Kv,
+}
 
 /// Read and write keys and values.
 #[derive(Debug, Args)]
@@ -8,9 +17,32 @@ pub struct KvArgs {
     /// Keys and values on this command line are hexadecimal digits
     #[arg(long, global = true)]
     pub hex: bool,
+    /// Which key space [default: raw, and kv for history]
+    #[arg(long, global = true, value_enum)]
+    pub space: Option<SpaceName>,
     /// What to do.
     #[command(subcommand)]
     pub command: KvCommand,
+}
+
+impl KvArgs {
+    /// The space that the command is about.
+    #[must_use]
+    pub fn space(&self) -> SpaceName {
+        let only = match self.command {
+            KvCommand::History(_) => SpaceName::Kv,
+            KvCommand::Get(_)
+            | KvCommand::Put(_)
+            | KvCommand::Del(_)
+            | KvCommand::Scan(_)
+            | KvCommand::Cas(_)
+            | KvCommand::Import { .. }
+            | KvCommand::Export(_)
+            | KvCommand::Checksum(_)
+            | KvCommand::DeleteRange(_) => SpaceName::Raw,
+        };
+        self.space.unwrap_or(only)
+    }
 }
 
 /// What to do with keys and values.
@@ -21,16 +53,12 @@ pub enum KvCommand {
     /// Write a value
     Put(PutArgs),
     /// Delete keys; one that does not exist is no error
-    Del {
-        /// Keys to delete
-        #[arg(required = true)]
-        keys: Vec<String>,
-        /// Only if the value has this ETag (one key)
-        #[arg(long, value_name = "ETAG")]
-        if_match: Option<String>,
-    },
+    #[command(visible_alias = "delete")]
+    Del(DelArgs),
     /// List keys and values in order
     Scan(ScanArgs),
+    /// Print all versions of a key that are kept, and its lock (space kv)
+    History(HistoryArgs),
     /// Write a value if the present one is as expected, in one step
     Cas(CasArgs),
     /// Write all rows of an NDJSON file: {"key":…,"value":…} a line
@@ -55,6 +83,9 @@ pub struct GetArgs {
     /// Print the bytes of the value and nothing else, not even a line end (one key)
     #[arg(long)]
     pub raw: bool,
+    /// As of when: a timestamp, an RFC 3339 time, or so long ago such as -5s (space kv)
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
+    pub at: Option<String>,
     /// leader, linearizable or follower
     #[arg(long)]
     pub consistency: Option<String>,
@@ -80,9 +111,36 @@ pub struct PutArgs {
     /// Only if the key has no value
     #[arg(long, conflicts_with = "if_match")]
     pub if_absent: bool,
-    /// Only if the value has this ETag
+    /// Only if the value has this ETag; in space kv: this version
     #[arg(long, value_name = "ETAG")]
     pub if_match: Option<String>,
+    /// Takes effect once, however often it is sent under this key (space kv)
+    #[arg(long, value_name = "KEY")]
+    pub idempotency_key: Option<String>,
+}
+
+/// Delete keys.
+#[derive(Debug, Args)]
+pub struct DelArgs {
+    /// Keys to delete
+    #[arg(required = true)]
+    pub keys: Vec<String>,
+    /// Only if the value has this ETag; in space kv: this version (one key)
+    #[arg(long, value_name = "ETAG")]
+    pub if_match: Option<String>,
+    /// Takes effect once, however often it is sent under this key (space kv)
+    #[arg(long, value_name = "KEY")]
+    pub idempotency_key: Option<String>,
+}
+
+/// Print all versions of a key that are kept, and its lock.
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// The key
+    pub key: String,
+    /// How bytes are shown: auto, utf8, b64, hex or json
+    #[arg(long)]
+    pub enc: Option<String>,
 }
 
 /// A part of the key space; without any of these: all of it.
@@ -117,6 +175,9 @@ pub struct ScanArgs {
     /// Go on where an earlier scan stopped: the cursor that it printed
     #[arg(long)]
     pub cursor: Option<String>,
+    /// As of when: a timestamp, an RFC 3339 time, or so long ago such as -5s (space kv)
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
+    pub at: Option<String>,
     /// leader, linearizable or follower
     #[arg(long)]
     pub consistency: Option<String>,
@@ -161,6 +222,9 @@ pub struct ExportArgs {
     /// Rows at most
     #[arg(long)]
     pub limit: Option<u64>,
+    /// As of when: a timestamp, an RFC 3339 time, or so long ago such as -5s (space kv)
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
+    pub at: Option<String>,
     /// How bytes are written: auto, b64, hex or json
     #[arg(long)]
     pub enc: Option<String>,

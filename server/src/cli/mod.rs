@@ -6,17 +6,21 @@ mod ctl;
 mod kv;
 mod node;
 mod scenario;
+mod txn;
 
 pub use bench::{BenchArgs, BenchCommand, BenchRunArgs, EchoProtocol};
 pub use client::{ClientArgs, OutputFormat};
 pub use ctl::{
-    ConfigCommand, CtlArgs, CtlCommand, RegionCommand, RegionTarget, RegionsArgs, StoreCommand,
+    BarrierCommand, ConfigCommand, CtlArgs, CtlCommand, GcCommand, KeyRangeArgs, LockListArgs,
+    LocksArgs, LocksCommand, RegionCommand, RegionTarget, RegionsArgs, StoreCommand,
 };
 pub use kv::{
-    CasArgs, DeleteRangeArgs, ExportArgs, GetArgs, KvArgs, KvCommand, PutArgs, RangeArgs, ScanArgs,
+    CasArgs, DelArgs, DeleteRangeArgs, ExportArgs, GetArgs, HistoryArgs, KvArgs, KvCommand,
+    PutArgs, RangeArgs, ScanArgs, SpaceName,
 };
 pub use node::{DemoArgs, DoctorArgs, InitArgs, StartArgs};
 pub use scenario::{ScenarioArgs, ScenarioCommand, ScenarioRunArgs};
+pub use txn::{TxnArgs, TxnBeginArgs, TxnCommand, TxnOpsArgs, TxnRunArgs, TxnSettingsArgs};
 
 use clap::{Parser, Subcommand};
 
@@ -52,6 +56,8 @@ pub enum Command {
     Init(InitArgs),
     /// Read and write keys and values
     Kv(KvArgs),
+    /// Transactions over keys of space kv
+    Txn(TxnArgs),
     /// Look at a cluster and change it
     Ctl(CtlArgs),
     /// Run scripts that start a cluster, do something real, and check what came out

@@ -59,6 +59,17 @@ fn what_makes_no_sense_is_a_usage_error() {
         "troupe kv get k --timeout fast",
         "troupe ctl region move-peer 1 --from 2",
         "troupe ctl traces --mermaid",
+        "troupe kv get k --space other",
+        "troupe txn",
+        "troupe txn run",
+        "troupe txn run f --mode careful",
+        "troupe txn begin --isolation none",
+        "troupe txn ops tx_1-2-3",
+        "troupe ctl locks --limit 5 resolve",
+        "troupe ctl locks resolve --limit 5",
+        "troupe ctl locks --prefix a --end b",
+        "troupe ctl gc barrier set backup",
+        "troupe ctl gc advance",
         "troupe demo --nodes 0",
         "troupe scenario run",
         "troupe completions tcsh",
@@ -67,4 +78,24 @@ fn what_makes_no_sense_is_a_usage_error() {
         let error = parse(line).expect_err(line);
         assert_eq!(error.exit_code(), 2, "{line}: {error}");
     }
+}
+
+#[test]
+fn help_of_transactions_is_as_printed_here() {
+    let golden = include_str!("testdata/help.txt");
+    let mut printed = String::new();
+    for line in golden.lines().filter(|line| line.starts_with("$ troupe ")) {
+        let words = line.trim_start_matches("$ ").split(' ');
+        let help = Cli::try_parse_from(words).expect_err("help ends the program");
+        assert_eq!(help.kind(), clap::error::ErrorKind::DisplayHelp, "{line}");
+        // Options of all clients tell of the environment, which is not the same everywhere.
+        let help = help.to_string();
+        let own = help.split("\nClient options:").next().unwrap_or_default();
+        printed.push_str(&format!("{line}\n{own}\n"));
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/cli/testdata/help.txt");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(path, &printed).unwrap();
+    }
+    assert_eq!(printed, std::fs::read_to_string(path).unwrap(), "run `make golden-update`");
 }

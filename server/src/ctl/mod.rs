@@ -7,7 +7,9 @@ mod tables;
 pub use request::request;
 
 use crate::api::{ApiRequest, Client, curl_line};
-use crate::cli::{ClientArgs, CtlArgs, CtlCommand, OutputFormat, RegionCommand, StoreCommand};
+use crate::cli::{
+    ClientArgs, CtlArgs, CtlCommand, GcCommand, OutputFormat, RegionCommand, StoreCommand,
+};
 use crate::error::CliError;
 use crate::kv::{confirm_or_refuse, fetch};
 use crate::output::{print_list, print_object, write_line, write_stdout};
@@ -46,6 +48,9 @@ fn question(command: &CtlCommand) -> Option<&'static str> {
             Some("strike this Store off the cluster for good?")
         }
         CtlCommand::Region(RegionCommand::RemovePeer { .. }) => Some("delete this replica?"),
+        CtlCommand::Gc { command: Some(GcCommand::Advance { .. }) } => {
+            Some("give up reading what is older than that?")
+        }
         CtlCommand::Store(StoreCommand::Show { .. } | StoreCommand::Drain { .. })
         | CtlCommand::Region(
             RegionCommand::Show { .. }
@@ -62,6 +67,9 @@ fn question(command: &CtlCommand) -> Option<&'static str> {
         | CtlCommand::Restarts
         | CtlCommand::Traces { .. }
         | CtlCommand::Operators { .. }
+        | CtlCommand::Locks(_)
+        | CtlCommand::Deadlocks
+        | CtlCommand::Gc { command: None | Some(GcCommand::Status | GcCommand::Barrier(_)) }
         | CtlCommand::Config(_) => None,
     }
 }
@@ -74,7 +82,14 @@ fn print(format: OutputFormat, command: &CtlCommand, answer: &Value) -> Result<(
         }
         return Ok(());
     }
-    print_object(format, answer)
+    match (command, format) {
+        (CtlCommand::Deadlocks, OutputFormat::Table) => {
+            write_stdout(tables::deadlocks(answer)?.as_bytes())
+        }
+        (_, OutputFormat::Table | OutputFormat::Json | OutputFormat::Ndjson) => {
+            print_object(format, answer)
+        }
+    }
 }
 
 /// An operator that was waited for has not always succeeded.

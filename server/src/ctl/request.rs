@@ -1,6 +1,9 @@
 //! Which request each `troupe ctl` command makes.
 use crate::api::{ApiRequest, Body, path_segment};
-use crate::cli::{CtlCommand, RegionCommand, RegionTarget, StoreCommand};
+use crate::cli::{
+    BarrierCommand, CtlCommand, GcCommand, KeyRangeArgs, LockListArgs, LocksArgs, LocksCommand,
+    RegionCommand, RegionTarget, StoreCommand,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 use troupe_config::units::duration::to_text;
@@ -36,8 +39,61 @@ pub fn request(command: &CtlCommand) -> Option<ApiRequest> {
         CtlCommand::Operators { id: None, region } => {
             ApiRequest::get("/v1/operators").with_optional("region", *region)
         }
+        CtlCommand::Locks(LocksArgs { command: None, list })
+        | CtlCommand::Locks(LocksArgs { command: Some(LocksCommand::List(list)), .. }) => {
+            locks(list)
+        }
+        CtlCommand::Locks(LocksArgs { command: Some(LocksCommand::Resolve { range }), .. }) => {
+            resolve(range)
+        }
+        CtlCommand::Deadlocks => ApiRequest::get("/v1/deadlocks"),
+        CtlCommand::Gc { command } => gc(command.as_ref().unwrap_or(&GcCommand::Status)),
         CtlCommand::Config(_) => return None,
     })
+}
+
+fn locks(list: &LockListArgs) -> ApiRequest {
+    let KeyRangeArgs { prefix, start, end, hex, began_by } = &list.range;
+    ApiRequest::get("/v1/locks")
+        .with_optional("prefix", prefix.as_deref())
+        .with_optional("start", start.as_deref())
+        .with_optional("end", end.as_deref())
+        .with_optional("kenc", hex.then_some("hex"))
+        .with_optional("began_by", began_by.as_deref())
+        .with_optional("limit", list.limit)
+        .with_optional("cursor", list.cursor.as_deref())
+}
+
+fn resolve(range: &KeyRangeArgs) -> ApiRequest {
+    let bytes = |text: &String| if range.hex { json!({ "hex": text }) } else { json!(text) };
+    let fields = [
+        ("prefix", range.prefix.as_ref().map(bytes)),
+        ("start", range.start.as_ref().map(bytes)),
+        ("end", range.end.as_ref().map(bytes)),
+        ("began_by", range.began_by.as_ref().map(|text| json!(text))),
+    ];
+    let given = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    ApiRequest::post("/v1/locks/resolve", Value::Object(given.collect()))
+}
+
+fn gc(command: &GcCommand) -> ApiRequest {
+    let path = |service: &str| format!("/v1/gc/barriers/{}", path_segment(service));
+    match command {
+        GcCommand::Status => ApiRequest::get("/v1/gc"),
+        GcCommand::Advance { safe_point } => {
+            ApiRequest::post("/v1/gc", json!({ "safe_point": safe_point }))
+        }
+        GcCommand::Barrier(BarrierCommand::Set { service, at, ttl }) => {
+            let body = match ttl {
+                Some(ttl) => json!({ "at": at, "ttl": ttl }),
+                None => json!({ "at": at }),
+            };
+            ApiRequest::new(Method::PUT, path(service)).with_body(Body::Json(body))
+        }
+        GcCommand::Barrier(BarrierCommand::Remove { service }) => {
+            ApiRequest::new(Method::DELETE, path(service))
+        }
+    }
 }
 
 fn store(command: &StoreCommand) -> ApiRequest {

@@ -1,6 +1,8 @@
 //! Which columns people see of each list.
-use crate::cli::CtlCommand;
-use crate::output::{Cell, Column, column};
+use crate::cli::{CtlCommand, LocksArgs, LocksCommand};
+use crate::error::CliError;
+use crate::output::{Cell, Column, cell, column, table};
+use serde_json::Value;
 
 const STORES: &[Column] = &[
     column("ID", "/id", Cell::Plain),
@@ -66,6 +68,61 @@ const OPERATORS: &[Column] = &[
     column("REASON", "/reason", Cell::Plain),
 ];
 
+const LOCKS: &[Column] = &[
+    column("KEY", "/key", Cell::Plain),
+    column("KIND", "/kind", Cell::Plain),
+    column("START TS", "/start_ts", Cell::Plain),
+    column("PRIMARY", "/primary", Cell::Plain),
+    column("AGE MS", "/age_ms", Cell::Plain),
+    column("TTL MS", "/ttl_ms", Cell::Plain),
+    column("EXPIRED", "/expired", Cell::Plain),
+    column("KEYS", "/txn_size", Cell::Plain),
+    column("ASYNC", "/async_commit", Cell::Plain),
+];
+
+const WAITS: &[Column] = &[
+    column("STORE", "/store", Cell::Plain),
+    column("WAITER", "/waiter", Cell::Plain),
+    column("HOLDER", "/holder", Cell::Plain),
+    column("KEY", "/key", Cell::Plain),
+    column("WAITED MS", "/waited_ms", Cell::Plain),
+];
+
+const BROKEN: &[Column] = &[
+    column("AT MS", "/at_ms", Cell::Plain),
+    column("VICTIM", "/victim", Cell::Plain),
+    column("CYCLE", "/cycle", Cell::Plain),
+];
+
+/// Commands that wait, and deadlocks that were broken, newest last; the detector's edges are those of
+/// the waits, seen from elsewhere, and stand in the JSON alone.
+pub(super) fn deadlocks(answer: &Value) -> Result<String, CliError> {
+    let list = |name: &str| {
+        let items = answer.get(name).and_then(Value::as_array);
+        items.ok_or_else(|| CliError::BadAnswer(format!("`{name}` is missing")))
+    };
+    let recent: Vec<Value> = list("recent")?.iter().map(with_cycle).collect();
+    Ok(format!(
+        "waiting now: {}\n{}\nbroken deadlocks: {}\n{}",
+        list("waits")?.len(),
+        table(WAITS, list("waits")?),
+        recent.len(),
+        table(BROKEN, &recent)
+    ))
+}
+
+/// The circle as `waiter -> holder (key)`, link by link.
+fn with_cycle(record: &Value) -> Value {
+    let links = record.get("cycle").and_then(Value::as_array);
+    let links = links.into_iter().flatten().map(|link| {
+        let part = |name| cell(link.get(name).unwrap_or(&Value::Null));
+        format!("{}->{} ({})", part("waiter"), part("holder"), part("key"))
+    });
+    let mut shown = record.clone();
+    shown["cycle"] = Value::String(links.collect::<Vec<_>>().join(", "));
+    shown
+}
+
 /// The columns of a command that answers with a list.
 pub(super) fn columns(command: &CtlCommand) -> Option<&'static [Column]> {
     match command {
@@ -75,12 +132,18 @@ pub(super) fn columns(command: &CtlCommand) -> Option<&'static [Column]> {
         CtlCommand::Restarts => Some(RESTARTS),
         CtlCommand::Traces { id: None, .. } => Some(TRACES),
         CtlCommand::Operators { id: None, .. } => Some(OPERATORS),
+        CtlCommand::Locks(LocksArgs { command: None | Some(LocksCommand::List(_)), .. }) => {
+            Some(LOCKS)
+        }
         CtlCommand::Cluster
         | CtlCommand::Store(_)
         | CtlCommand::Region(_)
         | CtlCommand::Actor { .. }
         | CtlCommand::Traces { id: Some(_), .. }
         | CtlCommand::Operators { id: Some(_), .. }
+        | CtlCommand::Locks(LocksArgs { command: Some(LocksCommand::Resolve { .. }), .. })
+        | CtlCommand::Deadlocks
+        | CtlCommand::Gc { .. }
         | CtlCommand::Config(_) => None,
     }
 }

@@ -1,11 +1,15 @@
 //! `troupe kv`: each command is one documented request, and a way to print its answer.
+mod history;
 mod request;
 mod stream;
 
+pub(crate) use request::once;
 pub use request::request;
 
 use crate::api::{ApiRequest, Client, Reply, curl_line};
-use crate::cli::{ClientArgs, DeleteRangeArgs, GetArgs, KvArgs, KvCommand, OutputFormat, ScanArgs};
+use crate::cli::{
+    ClientArgs, DeleteRangeArgs, GetArgs, KvArgs, KvCommand, OutputFormat, ScanArgs, SpaceName,
+};
 use crate::error::CliError;
 use crate::output::{Cell, Column, column, print_list, print_object, write_line, write_stdout};
 use serde_json::Value;
@@ -37,20 +41,22 @@ pub async fn run(client: &ClientArgs, args: &KvArgs) -> Result<(), CliError> {
         }
         KvCommand::Get(_)
         | KvCommand::Put(_)
-        | KvCommand::Del { .. }
+        | KvCommand::Del(_)
         | KvCommand::Scan(_)
+        | KvCommand::History(_)
         | KvCommand::Cas(_)
         | KvCommand::Checksum(_)
         | KvCommand::DeleteRange(_) => {}
     }
     let reply = sender.send(&request).await?;
-    print(client.output, &args.command, &reply)
+    print(client.output, args, &reply)
 }
 
-fn print(format: OutputFormat, command: &KvCommand, reply: &Reply) -> Result<(), CliError> {
-    match command {
-        KvCommand::Get(args) => print_values(format, args, reply),
-        KvCommand::Scan(args) => print_rows(format, args, &reply.json()?),
+fn print(format: OutputFormat, args: &KvArgs, reply: &Reply) -> Result<(), CliError> {
+    match &args.command {
+        KvCommand::Get(get) => print_values(format, (get, args.space()), reply),
+        KvCommand::Scan(scan) => print_rows(format, scan, &reply.json()?),
+        KvCommand::History(_) => history::print(format, &reply.json()?),
         KvCommand::Cas(_) => {
             let answer = reply.json()?;
             print_object(format, &answer)?;
@@ -61,7 +67,7 @@ fn print(format: OutputFormat, command: &KvCommand, reply: &Reply) -> Result<(),
             }
         }
         KvCommand::Put(_)
-        | KvCommand::Del { .. }
+        | KvCommand::Del(_)
         | KvCommand::Import { .. }
         | KvCommand::Export(_)
         | KvCommand::Checksum(_)
@@ -83,12 +89,17 @@ fn partial(reply: &Reply, answer: &Value) -> Result<(), CliError> {
 }
 
 /// One key in a table is its value alone, so that `$(troupe kv get k)` is the value.
-fn print_values(format: OutputFormat, args: &GetArgs, reply: &Reply) -> Result<(), CliError> {
-    let columns = [
-        column("KEY", "/key", Cell::Plain),
-        column("VALUE", "/value", Cell::Plain),
-        column("ETAG", "/etag", Cell::Plain),
-    ];
+fn print_values(
+    format: OutputFormat,
+    (args, space): (&GetArgs, SpaceName),
+    reply: &Reply,
+) -> Result<(), CliError> {
+    let condition = match space {
+        SpaceName::Raw => column("ETAG", "/etag", Cell::Plain),
+        SpaceName::Kv => column("VERSION", "/version", Cell::Plain),
+    };
+    let columns =
+        [column("KEY", "/key", Cell::Plain), column("VALUE", "/value", Cell::Plain), condition];
     if args.raw {
         return write_stdout(&reply.body);
     }

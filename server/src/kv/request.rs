@@ -1,7 +1,8 @@
 //! Which request each `troupe kv` command makes.
 use crate::api::{ApiRequest, Body, path_segment};
 use crate::cli::{
-    CasArgs, DeleteRangeArgs, ExportArgs, GetArgs, KvArgs, KvCommand, PutArgs, RangeArgs, ScanArgs,
+    CasArgs, DelArgs, DeleteRangeArgs, ExportArgs, GetArgs, KvArgs, KvCommand, PutArgs, RangeArgs,
+    ScanArgs, SpaceName,
 };
 use crate::error::CliError;
 use reqwest::Method;
@@ -13,33 +14,53 @@ use std::path::Path;
 /// # Errors
 /// The words make no sense together.
 pub fn request(args: &KvArgs) -> Result<ApiRequest, CliError> {
-    let encoding = Encoding { hex: args.hex };
+    let space = args.space();
+    fits(space, &args.command)?;
+    let encoding = Encoding { hex: args.hex, space };
     match &args.command {
         KvCommand::Get(get) => encoding.get(get),
         KvCommand::Put(put) => encoding.put(put),
-        KvCommand::Del { keys, if_match } => encoding.delete(keys, if_match.as_deref()),
+        KvCommand::Del(del) => encoding.delete(del),
         KvCommand::Scan(scan) => Ok(encoding.scan(scan)),
+        KvCommand::History(history) => Ok(encoding
+            .key_request(Method::GET, "history", &history.key)
+            .with_optional("enc", history.enc.as_deref())),
         KvCommand::Cas(cas) => Ok(encoding.cas(cas)),
-        KvCommand::Import { file } => Ok(import(file)),
+        KvCommand::Import { file } => Ok(encoding.import(file)),
         KvCommand::Export(export) => Ok(encoding.export(export)),
-        KvCommand::Checksum(range) => {
-            Ok(ApiRequest::post("/v1/raw/checksum", Value::Object(encoding.range(range))))
-        }
+        KvCommand::Checksum(range) => Ok(encoding.post("checksum", encoding.range(range))),
         KvCommand::DeleteRange(delete) => encoding.delete_range(delete),
     }
 }
 
-fn import(file: &Path) -> ApiRequest {
-    let body = if file == Path::new("-") { Body::Stdin } else { Body::File(file.to_owned()) };
-    ApiRequest::new(Method::POST, "/v1/raw/import")
-        .with_header("Content-Type", "application/x-ndjson")
-        .with_body(body)
+/// Some things exist in one space only: they are refused in the other one, with what to say instead.
+fn fits(space: SpaceName, command: &KvCommand) -> Result<(), CliError> {
+    let hint = match (space, command) {
+        (SpaceName::Kv, KvCommand::Cas(_)) => {
+            "cas is of space raw; in space kv use `put --if-match VERSION`, `put --if-absent`, or \
+             `troupe txn run`"
+        }
+        (SpaceName::Kv, KvCommand::Checksum(_)) => "checksum is of space raw",
+        (SpaceName::Raw, KvCommand::History(_)) => "only keys of --space kv have a history",
+        (SpaceName::Raw, KvCommand::Get(GetArgs { at: Some(_), .. }))
+        | (SpaceName::Raw, KvCommand::Scan(ScanArgs { at: Some(_), .. }))
+        | (SpaceName::Raw, KvCommand::Export(ExportArgs { at: Some(_), .. })) => {
+            "only keys of --space kv have versions to read --at a time"
+        }
+        (SpaceName::Raw, KvCommand::Put(PutArgs { idempotency_key: Some(_), .. }))
+        | (SpaceName::Raw, KvCommand::Del(DelArgs { idempotency_key: Some(_), .. })) => {
+            "--idempotency-key is of --space kv; in space raw put and del may be repeated anyway"
+        }
+        (SpaceName::Raw | SpaceName::Kv, _) => return Ok(()),
+    };
+    Err(CliError::Usage(hint.to_owned()))
 }
 
-/// How the command line writes keys and values.
+/// How the command line writes keys and values, and where they go.
 #[derive(Clone, Copy)]
 struct Encoding {
     hex: bool,
+    space: SpaceName,
 }
 
 impl Encoding {
@@ -47,9 +68,20 @@ impl Encoding {
         if self.hex { json!({ "hex": text }) } else { json!(text) }
     }
 
+    fn path(self, rest: &str) -> String {
+        match self.space {
+            SpaceName::Raw => format!("/v1/raw/{rest}"),
+            SpaceName::Kv => format!("/v1/kv/{rest}"),
+        }
+    }
+
+    fn post(self, what: &str, body: Map<String, Value>) -> ApiRequest {
+        ApiRequest::post(self.path(what), Value::Object(body))
+    }
+
     /// URLs drop path segments that are dots alone, so such a key goes as hex.
-    fn key_request(self, method: Method, key: &str) -> ApiRequest {
-        let path = |text: &str| format!("/v1/raw/keys/{}", path_segment(text));
+    fn key_request(self, method: Method, what: &str, key: &str) -> ApiRequest {
+        let path = |text: &str| self.path(&format!("{what}/{}", path_segment(text)));
         if self.hex {
             return ApiRequest::new(method, path(key)).with_query("kenc", "hex");
         }
@@ -59,19 +91,36 @@ impl Encoding {
         ApiRequest::new(method, path(key))
     }
 
+    fn keys(self, keys: &[String]) -> Map<String, Value> {
+        let keys: Vec<Value> = keys.iter().map(|key| self.bytes(key)).collect();
+        Map::from_iter([("keys".to_owned(), Value::Array(keys))])
+    }
+
+    fn import(self, file: &Path) -> ApiRequest {
+        let body = if file == Path::new("-") { Body::Stdin } else { Body::File(file.to_owned()) };
+        ApiRequest::new(Method::POST, self.path("import"))
+            .with_header("Content-Type", "application/x-ndjson")
+            .with_body(body)
+    }
+
     fn get(self, args: &GetArgs) -> Result<ApiRequest, CliError> {
         let request = match args.keys.as_slice() {
-            [key] if args.raw => {
-                self.key_request(Method::GET, key).with_header("Accept", "application/octet-stream")
+            [key] => {
+                self.key_request(Method::GET, "keys", key).with_optional("at", args.at.as_deref())
             }
-            [key] => self.key_request(Method::GET, key),
             _ if args.raw => {
                 return Err(CliError::Usage("--raw takes one key".to_owned()));
             }
             keys => {
-                let keys: Vec<Value> = keys.iter().map(|key| self.bytes(key)).collect();
-                ApiRequest::post("/v1/raw/get", json!({ "keys": keys }))
+                let mut body = self.keys(keys);
+                insert(&mut body, "at", args.at.as_deref());
+                self.post("get", body)
             }
+        };
+        let request = if args.raw {
+            request.with_header("Accept", "application/octet-stream")
+        } else {
+            request
         };
         let request = request.with_optional("enc", args.enc.as_deref());
         Ok(request.with_optional("consistency", args.consistency.as_deref()))
@@ -84,7 +133,7 @@ impl Encoding {
             (None, Some(value)) if self.hex => Body::Bytes(unhex(value)?),
             (None, value) => Body::Bytes(value.unwrap_or_default().as_bytes().to_vec()),
         };
-        let mut request = self.key_request(Method::PUT, &args.key).with_body(body);
+        let mut request = self.key_request(Method::PUT, "keys", &args.key).with_body(body);
         request = request.with_optional("ttl", args.ttl.as_deref());
         if args.if_absent {
             request = request.with_header("If-None-Match", "*");
@@ -92,21 +141,21 @@ impl Encoding {
         if let Some(etag) = &args.if_match {
             request = request.with_header("If-Match", quoted(etag));
         }
-        Ok(request)
+        Ok(once(request, args.idempotency_key.as_deref()))
     }
 
-    fn delete(self, keys: &[String], if_match: Option<&str>) -> Result<ApiRequest, CliError> {
-        match (keys, if_match) {
-            ([key], None) => Ok(self.key_request(Method::DELETE, key)),
+    fn delete(self, args: &DelArgs) -> Result<ApiRequest, CliError> {
+        let request = match (args.keys.as_slice(), args.if_match.as_deref()) {
+            ([key], None) => self.key_request(Method::DELETE, "keys", key),
             ([key], Some(etag)) => {
-                Ok(self.key_request(Method::DELETE, key).with_header("If-Match", quoted(etag)))
+                self.key_request(Method::DELETE, "keys", key).with_header("If-Match", quoted(etag))
             }
-            (_, Some(_)) => Err(CliError::Usage("--if-match takes one key".to_owned())),
-            (keys, None) => {
-                let keys: Vec<Value> = keys.iter().map(|key| self.bytes(key)).collect();
-                Ok(ApiRequest::post("/v1/raw/delete", json!({ "keys": keys })))
+            (_, Some(_)) => {
+                return Err(CliError::Usage("--if-match takes one key".to_owned()));
             }
-        }
+            (keys, None) => self.post("delete", self.keys(keys)),
+        };
+        Ok(once(request, args.idempotency_key.as_deref()))
     }
 
     fn range(self, range: &RangeArgs) -> Map<String, Value> {
@@ -122,16 +171,16 @@ impl Encoding {
         insert(&mut body, "enc", args.enc.as_deref());
         insert(&mut body, "reverse", args.reverse.then_some(true));
         insert(&mut body, "keys_only", args.keys_only.then_some(true));
-        ApiRequest::post("/v1/raw/scan", Value::Object(body))
-            .with_optional("consistency", args.consistency.as_deref())
+        insert(&mut body, "at", args.at.as_deref());
+        self.post("scan", body).with_optional("consistency", args.consistency.as_deref())
     }
 
     fn export(self, args: &ExportArgs) -> ApiRequest {
         let mut body = self.range(&args.range);
         insert(&mut body, "limit", args.limit);
         insert(&mut body, "enc", args.enc.as_deref());
-        ApiRequest::post("/v1/raw/scan", Value::Object(body))
-            .with_header("Accept", "application/x-ndjson")
+        insert(&mut body, "at", args.at.as_deref());
+        self.post("scan", body).with_header("Accept", "application/x-ndjson")
     }
 
     fn cas(self, args: &CasArgs) -> ApiRequest {
@@ -148,7 +197,7 @@ impl Encoding {
             None => insert(&mut body, "delete", Some(true)),
         }
         insert(&mut body, "ttl", args.ttl.as_deref());
-        ApiRequest::post("/v1/raw/cas", Value::Object(body))
+        self.post("cas", body)
     }
 
     fn delete_range(self, args: &DeleteRangeArgs) -> Result<ApiRequest, CliError> {
@@ -162,13 +211,21 @@ impl Encoding {
             insert(&mut body, "confirm", args.confirm.as_deref());
         }
         insert(&mut body, "dry_run", args.dry_run.then_some(true));
-        Ok(ApiRequest::post("/v1/raw/delete-range", Value::Object(body)))
+        Ok(self.post("delete-range", body))
     }
 }
 
 fn insert<T: Into<Value>>(body: &mut Map<String, Value>, name: &str, value: Option<T>) {
     if let Some(value) = value {
         body.insert(name.to_owned(), value.into());
+    }
+}
+
+/// The same, to take effect once.
+pub(crate) fn once(request: ApiRequest, key: Option<&str>) -> ApiRequest {
+    match key {
+        Some(key) => request.with_header("Idempotency-Key", quoted(key)),
+        None => request,
     }
 }
 

@@ -3,6 +3,7 @@ mod progress;
 mod table;
 
 pub use progress::Progress;
+pub(crate) use table::cell;
 pub use table::{Cell, Column, column, table};
 
 use crate::cli::OutputFormat;

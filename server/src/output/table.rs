@@ -82,6 +82,11 @@ fn push_fields(lines: &mut String, value: &Value, depth: usize) {
     }
 }
 
+/// A value as a cell of a table shows it.
+pub(crate) fn cell(value: &Value) -> String {
+    text(value, Cell::Plain)
+}
+
 fn one_line(value: &Value) -> String {
     let Value::Object(object) = value else { return text(value, Cell::Plain) };
     let parts = object.iter().map(|(name, value)| format!("{name}={}", text(value, Cell::Plain)));

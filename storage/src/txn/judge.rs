@@ -144,7 +144,7 @@ impl<'a> Judge<'a> {
                 reason,
             })
         };
-        if account.fate == Fate::RolledBack {
+        if account.fate == Fate::RolledBack && !planted!(RollbackUnprotected) {
             return Err(found((self.start_ts, self.start_ts), ConflictReason::SelfRolledBack));
         }
         let is_pessimistic = self.for_update_ts.get() > 0;

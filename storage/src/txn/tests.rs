@@ -2,15 +2,26 @@
 use super::*;
 use crate::engine::memory::MemoryEngine;
 use crate::engine::{Cf, Durability, KvEngine, Modify, WriteBatch};
+use bytes::Bytes;
 use troupe_types::key::txn_key;
 use troupe_types::txn::error::ConflictReason;
 use troupe_types::txn::{
-    Assertion, CheckTxnStatus, Mutation, MutationOp, PessimisticAction, PessimisticLock, Prewrite,
-    TxnError, TxnStatus,
+    Assertion, CheckTxnStatus, LockInfo, Mutation, MutationOp, MvccHistory, PessimisticAction,
+    PessimisticLock, Prewrite, ReadView, TxnError, TxnStatus, TxnValue,
 };
 
 mod collect;
+mod flush;
 mod model;
+mod secondaries;
+mod status;
+mod values;
+mod views;
+
+/// A timestamp of this millisecond, for what depends on clocks.
+fn at(ms: u64) -> u64 {
+    Timestamp::compose(ms, 0).get()
+}
 
 /// A Store with one key range, without a scheduler.
 #[derive(Default)]
@@ -55,6 +66,36 @@ impl World {
         self.memory.extend(done.remembered);
         done.result.unwrap_or_else(|| Err(TxnError::Locked(done.waits_for.unwrap())))
     }
+
+    /// All that is stored about a key.
+    fn stored(&self, key: &Key) -> Option<MvccHistory> {
+        crate::mvcc::history::by_key(&*self.engine.snapshot(), key).unwrap().map(|found| *found)
+    }
+
+    /// Its stored lock.
+    fn locked(&self, key: &Key) -> Option<LockInfo> {
+        self.stored(key).and_then(|stored| stored.lock)
+    }
+
+    fn get(&self, key: &Key, view: &ReadView) -> TxnValue {
+        let snapshot = self.engine.snapshot();
+        crate::mvcc::view::get(&*snapshot, std::slice::from_ref(key), view).unwrap().remove(0)
+    }
+
+    /// The value that a snapshot read sees; a lock in its way is an error of the test.
+    fn value(&self, key: &Key, ts: u64) -> Option<Bytes> {
+        match self.get(key, &ReadView::at(Timestamp(ts))) {
+            TxnValue::Row(row) => row.map(|row| row.value),
+            TxnValue::Locked(lock) => panic!("{lock:?}"),
+        }
+    }
+
+    /// Stores a value in two phases.
+    fn store(&mut self, mutation: Mutation, start_ts: u64, commit_ts: u64) {
+        let key = mutation.key.clone();
+        self.run(&TxnCommand::Prewrite(prewrite(vec![mutation], start_ts))).unwrap();
+        self.run(&commit(&key, start_ts, commit_ts)).unwrap();
+    }
 }
 
 fn key(name: &str) -> Key {
@@ -62,12 +103,27 @@ fn key(name: &str) -> Key {
 }
 
 fn put(key: &Key) -> Mutation {
+    mutation(key, MutationOp::Put { value: "v".into(), expires_at: None })
+}
+
+fn mutation(key: &Key, op: MutationOp) -> Mutation {
     Mutation {
         key: key.clone(),
-        op: MutationOp::Put { value: "v".into(), expires_at: None },
+        op,
         assertion: Assertion::None,
         pessimistic: PessimisticAction::Skip,
     }
+}
+
+fn put_value(key: &Key, value: &str) -> Mutation {
+    let value = Bytes::from(value.to_owned());
+    mutation(key, MutationOp::Put { value, expires_at: None })
+}
+
+/// A prewrite that comes after the transaction was rolled back.
+fn is_refused_as_rolled_back(result: &TxnResult) -> bool {
+    let reason = ConflictReason::SelfRolledBack;
+    matches!(result, Err(TxnError::WriteConflict { reason: found, .. }) if *found == reason)
 }
 
 fn prewrite(mutations: Vec<Mutation>, start_ts: u64) -> Prewrite {

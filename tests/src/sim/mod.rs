@@ -20,7 +20,7 @@
 //! | [`filters`], [`holds`] | directed control for single tests: messages, disk threads |
 //! | [`node`] | one node: started, crashed, started again on the same disks |
 //! | [`world`] | the cluster: founding, looking at it, comparing replicas |
-//! | [`clients`] | the workload against it |
+//! | [`clients`], [`txn`] | the workload against it: single keys, transactions |
 //! | [`faults`] | what can go wrong, drawn from the seed |
 //! | [`rage`] | lets it happen, keeps the ledger, puts it right again |
 //! | [`planted`] | panics in the actors of one node, on demand |
@@ -50,4 +50,5 @@ pub mod rage;
 pub mod run;
 pub mod summary;
 pub mod transport;
+pub mod txn;
 pub mod world;

@@ -51,6 +51,8 @@ pub struct Harm {
     pub late: u64,
     /// Delivered once more, seconds later.
     pub stray: u64,
+    /// Commands of transactions that were delivered twice.
+    pub echoed: u64,
     /// Delivered after their receiver had been held.
     pub held: u64,
 }
@@ -328,6 +330,20 @@ impl Net {
         }
         drop(state);
         self.0.wake.notify_one();
+    }
+
+    /// Does a copy of a call come too, and how much later? Only for calls whose repetition is harmless
+    /// by promise.
+    pub(super) fn echo(&self) -> Option<Duration> {
+        let mut state = self.state();
+        if state.chance(|w| w.doubled) {
+            state.harm.echoed += 1;
+            return Some(millis(state.rng.between(0, 100)));
+        }
+        state.chance(|w| w.stray).then(|| {
+            state.harm.echoed += 1;
+            millis(state.rng.between(STRAY_MS.0, STRAY_MS.1))
+        })
     }
 
     /// Asks `judge` about every Raft message from here on.

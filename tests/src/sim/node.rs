@@ -20,7 +20,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use troupe_actors::env::{Env, Power};
 use troupe_actors::gc::{self, GcHandle, GcParts};
 use troupe_actors::kv_service::{KvService, ServiceParts};
-use troupe_actors::node::{LocalPd, PdCaller, SharedDirectory};
+use troupe_actors::node::{LocalPd, PdCaller, SessionService, SharedDirectory};
 use troupe_actors::pd_client::{PdClient, PdClientParts};
 use troupe_actors::registry::ActorId;
 use troupe_actors::snapshot::{self, SnapshotParts};
@@ -29,6 +29,7 @@ use troupe_actors::store::{
     self, StoreDisks, StoreHandle, StoreSetup, find_replicas, found_system_region,
 };
 use troupe_actors::supervision::ChildHandle;
+use troupe_actors::txn_session::{self, SessionOptions, Sessions, SessionsParts};
 use troupe_pd_actor::{BootstrapPlan, PdHandle, PdOptions, PdParts};
 use troupe_storage::engine::{Cf, Durability, KvEngine, Modify, WriteBatch};
 use troupe_storage::failure::Ended;
@@ -42,6 +43,9 @@ use troupe_types::{
 
 /// The one cluster of a world.
 const CLUSTER: ClusterId = ClusterId(7);
+
+/// Most interactive transactions that a node has open.
+const OPEN_TXNS: usize = 64;
 
 /// PD of a node, which needs its Stores, which need PD.
 #[derive(Clone, Default)]
@@ -72,6 +76,7 @@ pub struct Life {
     pub gc: GcHandle,
     _pd: PdHandle,
     _snapshots: ChildHandle,
+    _sessions: Arc<Sessions>,
 }
 
 /// A node and its disks.
@@ -297,6 +302,16 @@ impl SimNode {
             pd: caller,
             directory,
         });
+        let sessions = txn_session::start(
+            SessionsParts {
+                service: service.clone(),
+                store: self.store,
+                options: SessionOptions { open: OPEN_TXNS },
+            },
+            ActorId(0),
+        );
+        let served: Arc<dyn SessionService> = sessions.clone();
+        stores.serve_sessions(&served);
         let collector = GcParts {
             env: env.clone(),
             pd: Arc::new(pd.clone()),
@@ -304,8 +319,17 @@ impl SimNode {
             options: self.plan.gc(),
         };
         let gc = gc::start(collector, ActorId(0));
-        let gate = gate.clone();
-        Life { env, gate, store, stores, service, gc, _pd: pd, _snapshots: snapshots }
+        Life {
+            env,
+            gate: gate.clone(),
+            store,
+            stores,
+            service,
+            gc,
+            _pd: pd,
+            _snapshots: snapshots,
+            _sessions: sessions,
+        }
     }
 
     fn start_store(

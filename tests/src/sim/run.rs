@@ -1,14 +1,16 @@
 //! One seed from start to verdict: found, let things go wrong under load, heal, check.
-use super::checkers::linear::{self, Verdict};
+use super::checkers::linear;
 use super::checkers::logs::LogWatch;
 use super::checkers::order::{LeaderWatch, timestamps};
 use super::checkers::state::{are_level, differences};
+use super::checkers::txn::book::{Counts, Verdict};
 use super::clients::{Clients, KEYS};
 use super::faults::Kind;
 use super::log::Place;
 use super::net::millis;
 use super::plan::Plan;
 use super::rage::Rage;
+use super::txn::TxnClients;
 use super::world::{World, simulate};
 use crate::workload::{Op, Outcome};
 use futures::FutureExt;
@@ -56,6 +58,8 @@ pub struct Report {
     pub events: u64,
     /// Operations: answered, without effect, unknown.
     pub operations: (usize, usize, usize),
+    /// Transactions.
+    pub transactions: Transactions,
     /// Timestamps drawn.
     pub timestamps: usize,
     /// Terms with a leader.
@@ -66,6 +70,21 @@ pub struct Report {
     pub virtual_ms: u64,
 }
 
+/// What became of the transactions of a run, and how much was compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transactions {
+    /// How they ended.
+    pub counts: Counts,
+    /// Groups of transactions on lists with write skew, which their isolation allows.
+    pub write_skews: usize,
+}
+
+impl Transactions {
+    fn of(clients: &TxnClients, verdict: &Verdict) -> Self {
+        Self { counts: clients.counts(), write_skews: verdict.lists.write_skews }
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (answered, failed, unknown) = self.operations;
@@ -73,8 +92,15 @@ impl fmt::Display for Report {
         write!(
             f,
             "seed {} hash {:016x}: {} events, {faults} faults, {} terms, {} draws of timestamps; \
-             operations: {answered} answered, {failed} without effect, {unknown} unknown",
-            self.seed, self.hash, self.events, self.terms, self.timestamps
+             operations: {answered} answered, {failed} without effect, {unknown} unknown; \
+             transactions: {}, {} write skews",
+            self.seed,
+            self.hash,
+            self.events,
+            self.terms,
+            self.timestamps,
+            self.transactions.counts,
+            self.transactions.write_skews
         )
     }
 }
@@ -190,14 +216,17 @@ async fn under_load(
     options: RunOptions,
     watch: &RefCell<Watch>,
 ) -> Report {
+    let txns = TxnClients::start(world).await;
     let clients = Clients::start(world, options.clients);
     rage.run(options.rage, options.likes).await;
     check_liveness(world, &clients).await;
     clients.stop();
+    txns.stop();
     rage.finish_leaving(PLACEMENT).await;
     // Nobody waits longer than that for an answer.
     tokio::time::sleep(Duration::from_secs(7)).await;
     check_claims(world, &clients);
+    let verdict = txns.finish().await;
     check_replicas(world).await;
     watch.borrow_mut().look_at_logs(world);
     watch.borrow().check(world);
@@ -209,6 +238,7 @@ async fn under_load(
         hash,
         events,
         operations: clients.counts(),
+        transactions: Transactions::of(&txns, &verdict),
         timestamps: clients.given().len(),
         terms,
         faults: faults(world, rage),
@@ -284,7 +314,9 @@ fn check_claims(world: &World, clients: &Clients) {
     assert_eq!(timestamps(&clients.given()), None, "timestamps grow");
     match linear::check(&clients.records()) {
         None => {}
-        Some((key, Verdict::Violation(why))) => panic!("key {key} is not linearizable: {why}"),
+        Some((key, linear::Verdict::Violation(why))) => {
+            panic!("key {key} is not linearizable: {why}")
+        }
         Some((key, verdict)) => panic!("key {key}: {verdict:?}"),
     }
     let (answered, failed, unknown) = clients.counts();
@@ -317,6 +349,7 @@ fn faults(world: &World, rage: &Rage) -> BTreeMap<String, u64> {
         ("message: delivered twice", harm.doubled),
         ("message: overtaken", harm.late),
         ("message: once more, seconds later", harm.stray),
+        ("message: command of a transaction, delivered twice", harm.echoed),
         ("message: delivered to a node that was stopped", harm.held),
     ];
     for (kind, count) in parcels {

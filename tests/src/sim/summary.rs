@@ -24,8 +24,19 @@ pub struct Summary {
 }
 
 /// What is summed up.
-const SUMMED: [&str; 7] =
-    ["events", "answered", "failed", "unknown", "timestamps", "terms", "virtual_ms"];
+const SUMMED: [&str; 11] = [
+    "events",
+    "answered",
+    "failed",
+    "unknown",
+    "txn_committed",
+    "txn_failed",
+    "txn_unknown",
+    "txn_write_skews",
+    "timestamps",
+    "terms",
+    "virtual_ms",
+];
 
 impl Summary {
     /// Adds a run that ended well. Answers a violation if another run of this seed saw other events.
@@ -94,6 +105,15 @@ impl fmt::Display for Summary {
             sum("timestamps"),
             sum("terms"),
             sum("events"),
+        )?;
+        writeln!(
+            f,
+            "transactions: {} committed, {} without effect, {} unknown; {} write skews among those that \
+             allow it",
+            sum("txn_committed"),
+            sum("txn_failed"),
+            sum("txn_unknown"),
+            sum("txn_write_skews"),
         )?;
         let broken: Vec<_> = self.violations.iter().map(|(seed, _)| seed.to_string()).collect();
         write!(

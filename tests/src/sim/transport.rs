@@ -147,6 +147,21 @@ impl SimTransport {
         Err(broken("the answer was lost"))
     }
 
+    /// A copy of a call: whoever sent it does not know of it.
+    fn repeat(&self, request: &RegionRequest, (wait, patience): (Duration, Duration)) {
+        let Some(to) = self.net.home(request.store) else { return };
+        let (transport, request) = (self.clone(), request.clone());
+        let what = format!("copy of {}", request_line(&request));
+        actix_rt::spawn(async move {
+            tokio::time::sleep(wait).await;
+            let serve = move |end: Endpoint| async move {
+                let deadline = end.env.now().after(patience);
+                Ok(end.stores.serve(request, deadline).await)
+            };
+            let _ = transport.exchange((transport.node, to), what, serve).await;
+        });
+    }
+
     fn patience(&self, deadline: Moment) -> Duration {
         deadline.since(self.env.now())
     }
@@ -182,6 +197,11 @@ impl Transport for SimTransport {
     ) -> BoxFuture<'static, Result<RegionResult, TransportError>> {
         let patience = self.patience(deadline);
         let what = request_line(&request);
+        if matches!(request.body, RegionBody::Txn(_))
+            && let Some(wait) = self.net.echo()
+        {
+            self.repeat(&request, (wait, patience));
+        }
         self.call(self.net.home(request.store), what, patience, move |end| async move {
             let deadline = end.env.now().after(patience);
             Ok(end.stores.serve(request, deadline).await)

@@ -6,9 +6,11 @@
 //! | [`rules`] | one function a rule: sources in, findings out |
 //! | [`manifest`] | rules over `Cargo.toml` and `cargo metadata` |
 //! | [`messages`] | `docs/MESSAGES.md` from the sources |
+//! | [`codes`] | which test provokes which code of transactions |
 //! | [`sizes`] | sizes of files and functions: reported, never a gate |
 //!
 //! The rules run on this repository in `tests/tests/tidy.rs`, and on bad snippets in `tests.rs`.
+pub mod codes;
 pub mod manifest;
 pub mod messages;
 pub mod rules;

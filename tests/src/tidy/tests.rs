@@ -1,7 +1,8 @@
 //! Each rule finds its bad snippet and leaves the good one alone.
 use super::source::{Source, blank_comments_and_strings};
-use super::{manifest, messages, rules, sizes};
+use super::{codes, manifest, messages, rules, sizes};
 use serde_json::json;
+use troupe_types::Code;
 
 fn lines(findings: &[super::Finding]) -> Vec<usize> {
     findings.iter().map(|finding| finding.line).collect()
@@ -204,4 +205,26 @@ fn messages_of_tests_are_not_listed() {
     sources[0].path = "a/src/walker/tests.rs".to_owned();
     assert_eq!(messages::problems(&sources), []);
     assert!(!messages::markdown(&sources).contains("Walker"));
+}
+
+#[test]
+fn a_code_without_its_test_is_found() {
+    let found = |text: &str| {
+        let by = codes::Provoked::By("a/tests.rs", "it_is_refused");
+        codes::problems_of(Code::Deadlock, by, &[Source::new("a/tests.rs", text)]).len()
+    };
+    assert_eq!(found("#[test]\nfn it_is_refused() {\n    is(\"DEADLOCK\");\n}\n"), 0);
+    assert_eq!(found("#[x::test]\nasync fn it_is_refused() {\n    is(Code::Deadlock);\n}\n"), 0);
+    assert_eq!(found("#[test]\nfn it_is_refused() {\n}\n// \"DEADLOCK\"\n"), 1, "elsewhere");
+    assert_eq!(found("#[test]\nfn it_was_refused() {\n    is(\"DEADLOCK\");\n}\n"), 1, "renamed");
+    assert_eq!(found("\nfn it_is_refused() {\n    is(\"DEADLOCK\");\n}\n"), 1, "not a test");
+}
+
+#[test]
+fn a_code_that_is_raised_though_nothing_is_to_raise_it_is_found() {
+    let found = |path: &str| {
+        let source = Source::new(path, "fn f() -> Code { Code::DataNotReady }");
+        codes::problems_of(Code::DataNotReady, codes::Provoked::Nowhere, &[source]).len()
+    };
+    assert_eq!((found("actors/src/a.rs"), found("types/src/error.rs")), (1, 0));
 }

@@ -304,6 +304,34 @@ pub enum SessionRequest {
     List,
 }
 
+impl SessionRequest {
+    /// The transaction that it is about, if it is about one.
+    #[must_use]
+    pub fn id(&self) -> Option<TxnId> {
+        match self {
+            Self::Ops { id, .. }
+            | Self::Commit { id, .. }
+            | Self::Rollback { id }
+            | Self::KeepAlive { id }
+            | Self::Status { id } => Some(*id),
+            Self::Begin { .. } | Self::List => None,
+        }
+    }
+
+    /// May it be sent twice without harm?
+    #[must_use]
+    pub fn is_repeatable(&self) -> bool {
+        match self {
+            Self::Commit { .. }
+            | Self::Rollback { .. }
+            | Self::KeepAlive { .. }
+            | Self::Status { .. }
+            | Self::List => true,
+            Self::Begin { .. } | Self::Ops { .. } => false,
+        }
+    }
+}
+
 /// Answer of the owner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SessionReply {
@@ -322,14 +350,12 @@ pub enum SessionReply {
 pub struct SessionState {
     /// Which.
     pub id: TxnId,
-    /// How it runs.
-    pub settings: TxnSettings,
+    /// How it runs; not known when its owner is gone.
+    pub settings: Option<TxnSettings>,
     /// Phase.
     pub phase: SessionPhase,
-    /// Keys it has written or locked.
+    /// Keys it has written or locked, as far as that is known.
     pub keys: u64,
-    /// The key that decides, once there is one.
-    pub primary: Option<Key>,
     /// When it ends by itself, if nobody asks.
     pub expires_in_ms: u64,
     /// Wall clock of its begin.
@@ -346,12 +372,14 @@ pub enum SessionPhase {
     Committing,
     /// Committed.
     Committed {
-        /// When.
+        /// When; for one without changes, the timestamp of its reads.
         commit_ts: Timestamp,
+        /// How, if the owner itself tells.
+        by: Option<CommittedBy>,
     },
     /// Rolled back.
     RolledBack,
-    /// Not known; the primary's Region does not answer.
+    /// Not known yet: the owner does not answer, or waits for the answer to a commit.
     Unknown,
 }
 

@@ -129,7 +129,7 @@ impl Inner {
         }
     }
 
-    async fn settle_lock(
+    pub(super) async fn settle_lock(
         self: &Arc<Self>,
         lock: LockInfo,
         o: &CallOptions,

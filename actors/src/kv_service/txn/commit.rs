@@ -20,6 +20,7 @@
 //! others first never finds its commit before theirs.
 use super::aftermath::Aftermath;
 use super::core::plan::{Plan, Protocol};
+use super::pessimistic::BEAT_EVERY;
 use super::prewrite::Prewritten;
 use super::steps::{LOCK_TTL_MS, Transaction};
 use super::tell::at_leaders;
@@ -28,7 +29,6 @@ use crate::kv_service::core::Causes;
 use crate::kv_service::{CallOptions, ServiceError};
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 use troupe_types::txn::session::CommittedBy;
 use troupe_types::txn::{TxnCommand, TxnError};
 use troupe_types::{Code, Key, Timestamp};
@@ -49,8 +49,6 @@ pub(crate) struct Committed {
 /// Commit timestamps tried, when readers push the transaction or (serializable) reads must be checked
 /// again.
 const COMMIT_TRIES: u32 = 8;
-/// Time between two heartbeats.
-const BEAT_EVERY: Duration = Duration::from_millis(LOCK_TTL_MS / 3);
 
 impl Inner {
     /// Commits `txn`, whose steps are done. `min_commit_ts` is 0 if it began within this request.
@@ -109,6 +107,10 @@ impl Inner {
         if !txn.is_serializable() || !txn.reads.ranges().is_empty() {
             return false;
         }
+        // A lock taken after the read says nothing of what happened in between.
+        if txn.reads.points().any(|(key, _)| txn.locked.contains(key)) {
+            return false;
+        }
         let mut keys: Vec<Key> = txn.reads.points().map(|(key, _)| key.clone()).collect();
         keys.extend(txn.buffer.mutations(&|_| false, false).into_iter().map(|m| m.key));
         let all = (0..keys.len()).collect();
@@ -150,9 +152,7 @@ impl Inner {
                     return self.settle_now(plan, start_ts, error, o).await;
                 }
                 let mut keys = may_be_locked;
-                if !txn.locked.is_empty() {
-                    keys.extend(txn.locked.iter().cloned());
-                }
+                keys.extend(txn.may_be_locked.iter().cloned());
                 keys.sort();
                 keys.dedup();
                 let then = if keys.is_empty() {
@@ -248,10 +248,10 @@ impl Inner {
 
     /// What is left to do for a transaction that prewrote nothing.
     pub(crate) fn release(&self, txn: &Transaction) -> Aftermath {
-        if txn.locked.is_empty() {
+        if txn.may_be_locked.is_empty() {
             return Aftermath::Nothing;
         }
-        let keys = txn.locked.iter().cloned().collect();
+        let keys = txn.may_be_locked.iter().cloned().collect();
         let (start_ts, for_update_ts) = (txn.start_ts, txn.for_update_ts);
         Aftermath::Release { keys, start_ts, for_update_ts }
     }

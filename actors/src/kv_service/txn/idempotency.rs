@@ -23,7 +23,7 @@ use troupe_types::txn::{TxnError, TxnRow, TxnValue};
 use troupe_types::{Code, Key, ReadCommand, ReadReply, Timestamp, UnixMillis, codec};
 
 /// The keyspace of the coordinator's own records.
-const KEYSPACE: u32 = 0x00FF_FFFE;
+pub(super) const KEYSPACE: u32 = 0x00FF_FFFE;
 /// How long a record is kept.
 pub(crate) const RECORD_MS: u64 = 24 * 60 * 60 * 1000;
 /// Longest record: it must fit into one value.

@@ -45,8 +45,10 @@ impl Inner {
         tell: oneshot::Sender<Result<OneShotOutcome, ServiceError>>,
     ) {
         let began = self.parts.env.now();
+        let mut conflict = None;
         for attempt in 1_u32.. {
             let Tried { answer, then } = self.try_once(&request, attempt, o).await;
+            let answer = or_conflict(answer, conflict.take());
             let again =
                 answer.as_ref().is_err_and(|error| self.may_try_again(error, &request, began));
             if !again || self.parts.env.now() >= o.deadline {
@@ -55,6 +57,7 @@ impl Inner {
                 self.finish(then).await;
                 return;
             }
+            conflict = answer.err();
             // Its own locks would be in its way.
             if let Err(error) = self.finish_once(&then, o).await {
                 tracing::debug!(%error, "locks of an attempt stay for a while");
@@ -201,6 +204,18 @@ impl Inner {
             known.extend(self.prepare(txn, ops, &[], o).await?);
         }
         Ok((succeeded, self.run_steps(txn, ops, &known, o).await?))
+    }
+}
+
+/// A try that the deadline cut off had no effect: what it was tried again for is what the client has to
+/// know.
+fn or_conflict(
+    answer: Result<OneShotOutcome, ServiceError>,
+    conflict: Option<ServiceError>,
+) -> Result<OneShotOutcome, ServiceError> {
+    match (answer, conflict) {
+        (Err(error), Some(conflict)) if error.code == Code::DeadlineExceeded => Err(conflict),
+        (answer, _) => answer,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Phase one: the mutations of a commit, Region by Region, at the same time.
 use super::core::plan::{self, Plan, Protocol};
-use super::resolve::growing;
+use super::resolve::{growing, or_locked};
 use super::steps::Transaction;
 use super::tell::{Told, at_leaders};
 use crate::kv_service::api::Inner;
@@ -161,7 +161,7 @@ impl Inner {
         let mut causes =
             if quick { Causes::with_sync_patience(UNSYNCED_REFUSALS) } else { Causes::default() };
         let began = self.parts.env.now();
-        let mut waits = 0;
+        let (mut waits, mut in_the_way) = (0, None);
         loop {
             let command = self.prewrite_command(phase, &batch.mutations, protocol);
             let anchor = batch.mutations[0].key.clone();
@@ -188,8 +188,15 @@ impl Inner {
                     causes = Causes::default();
                     continue;
                 }
-                Err(error) => return (batch, BatchEnd::Failed(error)),
+                Err(error) => {
+                    let error = match &in_the_way {
+                        Some(lock) => or_locked(error, lock),
+                        None => error,
+                    };
+                    return (batch, BatchEnd::Failed(error));
+                }
             };
+            in_the_way = blocked.first().cloned();
             match self.wait_for(phase, &blocked, (began, is_alone), o).await {
                 Ok(false) => {}
                 Ok(true) => self.pause(growing(waits), o.deadline).await,
@@ -208,8 +215,13 @@ impl Inner {
         o: &CallOptions,
     ) -> Result<bool, ServiceError> {
         let txn = phase.txn;
-        let Some(alive) = self.clear(locks, o).await? else { return Ok(false) };
-        let holds_locks = phase.may_retry && (!is_alone || !txn.locked.is_empty());
+        let cleared = self.clear(locks, o).await;
+        let cleared = cleared.map_err(|error| match locks.first() {
+            Some(lock) => or_locked(error, lock),
+            None => error,
+        });
+        let Some(alive) = cleared? else { return Ok(false) };
+        let holds_locks = phase.may_retry && (!is_alone || !txn.may_be_locked.is_empty());
         let patience_ms =
             plan::patience_ms(txn.start_ts, alive.start_ts, txn.lock_wait_ms(), holds_locks);
         let waited = self.parts.env.now().since(began);

@@ -63,6 +63,15 @@ pub(super) fn growing(waits: u32) -> Duration {
     Duration::from_millis(1 << waits.min(6))
 }
 
+fn locked(lock: &LockInfo) -> ServiceError {
+    ServiceError::of_txn(TxnError::Locked(Box::new(lock.clone())), &Causes::default())
+}
+
+/// If the deadline came while `lock` was in the way, that is what the client has to know.
+pub(super) fn or_locked(error: ServiceError, lock: &LockInfo) -> ServiceError {
+    if error.code == Code::DeadlineExceeded { locked(lock) } else { error }
+}
+
 impl Inner {
     /// A look at `ts` that knows of no lock yet.
     pub(super) fn look(&self, ts: Timestamp) -> Look {
@@ -86,7 +95,7 @@ impl Inner {
     ) -> Result<(), ServiceError> {
         let mut waits_for = None;
         for lock in locks {
-            let fate = self.fate_of(lock, look.ts(), o).await?;
+            let fate = self.fate_of(lock, look.ts(), o).await.map_err(|e| or_locked(e, lock))?;
             match for_reader(fate, look.ts()) {
                 ForReader::Bypass => {
                     look.bypass(lock.start_ts);
@@ -100,12 +109,11 @@ impl Inner {
             }
         }
         let Some(lock) = waits_for else { return Ok(()) };
-        if self.parts.env.now() >= o.deadline {
-            let error = TxnError::Locked(Box::new(lock.clone()));
-            return Err(ServiceError::of_txn(error, &Causes::default()));
-        }
         self.pause(growing(look.waits), o.deadline).await;
         look.waits += 1;
+        if self.parts.env.now() >= o.deadline {
+            return Err(locked(lock));
+        }
         Ok(())
     }
 

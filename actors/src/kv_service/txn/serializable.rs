@@ -39,7 +39,10 @@ impl Inner {
         at: Timestamp,
         o: &CallOptions,
     ) -> Result<(), ServiceError> {
-        let unguarded = txn.reads.points().filter(|(key, _)| !txn.buffer.holds(key));
+        // The prewrite has checked what it wrote, back to the start; but not where it had locks, which
+        // may have come later than the read.
+        let is_checked = |key: &Key| txn.buffer.holds(key) && !txn.locked.contains(key);
+        let unguarded = txn.reads.points().filter(|(key, _)| !is_checked(key));
         let read: Vec<(Key, Timestamp)> = unguarded.map(|(k, v)| (k.clone(), v)).collect();
         let keys: Vec<Key> = read.iter().map(|(key, _)| key.clone()).collect();
         let look = self.look(at).bypassing(txn.start_ts);

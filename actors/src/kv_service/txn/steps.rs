@@ -35,8 +35,12 @@ pub(crate) struct Transaction {
     pub(crate) began: Moment,
     pub(crate) buffer: WriteBuffer,
     pub(crate) reads: ReadSet,
-    /// Keys that are locked, or may be.
+    /// Keys that are locked.
     pub(crate) locked: BTreeSet<Key>,
+    /// These, and keys whose lock was asked for without a clear answer.
+    pub(crate) may_be_locked: BTreeSet<Key>,
+    /// When the time to live of the primary's lock was last set.
+    pub(crate) beaten: Moment,
     /// The key that decides, once it is settled.
     pub(crate) primary: Option<Key>,
 }
@@ -51,6 +55,8 @@ impl Transaction {
             buffer: WriteBuffer::default(),
             reads: ReadSet::default(),
             locked: BTreeSet::new(),
+            may_be_locked: BTreeSet::new(),
+            beaten: began,
             primary: None,
         }
     }

@@ -1,8 +1,7 @@
 //! Outcomes of transactions in replies.
 use super::id;
 use super::row::{KvItem, KvRow, RowStyle};
-use crate::json::bytes::BytesOut;
-use crate::json::reply::{Decimal, user_part};
+use crate::json::reply::Decimal;
 use serde::Serialize;
 use troupe_types::Key;
 use troupe_types::txn::session::{
@@ -116,20 +115,24 @@ pub struct SessionOut {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub commit_ts: Option<Decimal>,
-    /// `optimistic` or `pessimistic`.
-    #[schema(value_type = String)]
-    pub mode: TxnMode,
+    /// `one_phase`, `async`, `two_phase`, or `nothing` if it changed nothing; if its owner tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub committed_by: Option<CommittedBy>,
+    /// `optimistic` or `pessimistic`. This and the next two are left out if its owner is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub mode: Option<TxnMode>,
     /// `snapshot` or `serializable`.
-    #[schema(value_type = String)]
-    pub isolation: TxnIsolation,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub isolation: Option<TxnIsolation>,
     /// `auto`, `async` or `two_phase`.
-    #[schema(value_type = String)]
-    pub commit: CommitProtocol,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub commit: Option<CommitProtocol>,
     /// Keys that it has written or locked.
     pub keys: u64,
-    /// The key whose lock or commit record decides, once there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub primary: Option<BytesOut>,
     /// The Store whose node holds it.
     pub owner_store: u64,
     /// When it began, in milliseconds since 1970.
@@ -141,24 +144,26 @@ pub struct SessionOut {
 
 impl From<&SessionState> for SessionOut {
     fn from(state: &SessionState) -> Self {
-        let (name, commit_ts) = match state.phase {
-            SessionPhase::Open => ("open", None),
-            SessionPhase::Committing => ("committing", None),
-            SessionPhase::Committed { commit_ts } => ("committed", Some(Decimal(commit_ts.get()))),
-            SessionPhase::RolledBack => ("rolled_back", None),
-            SessionPhase::Unknown => ("unknown", None),
+        let (name, commit_ts, committed_by) = match state.phase {
+            SessionPhase::Open => ("open", None, None),
+            SessionPhase::Committing => ("committing", None, None),
+            SessionPhase::Committed { commit_ts, by } => {
+                ("committed", Some(Decimal(commit_ts.get())), by)
+            }
+            SessionPhase::RolledBack => ("rolled_back", None, None),
+            SessionPhase::Unknown => ("unknown", None, None),
         };
-        let primary = state.primary.as_ref();
+        let settings = state.settings;
         Self {
             txn: id::format(&state.id),
             state: name,
             start_ts: Decimal(state.id.start_ts.get()),
             commit_ts,
-            mode: state.settings.mode,
-            isolation: state.settings.isolation,
-            commit: state.settings.commit,
+            committed_by,
+            mode: settings.map(|settings| settings.mode),
+            isolation: settings.map(|settings| settings.isolation),
+            commit: settings.map(|settings| settings.commit),
             keys: state.keys,
-            primary: primary.map(|key| BytesOut::key(user_part(key), Default::default())),
             owner_store: state.id.store.get(),
             began_at_ms: state.began_at.get(),
             expires_in_ms: (state.phase == SessionPhase::Open).then_some(state.expires_in_ms),

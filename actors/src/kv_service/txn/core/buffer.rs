@@ -52,6 +52,14 @@ pub struct Occupied;
 pub struct WriteBuffer {
     slots: BTreeMap<Key, Slot>,
     bytes: usize,
+    /// What was there at the savepoint, of slots that were touched since.
+    savepoint: Option<Savepoint>,
+}
+
+#[derive(Clone, Debug)]
+struct Savepoint {
+    slots: BTreeMap<Key, Option<Slot>>,
+    bytes: usize,
 }
 
 /// What a slot takes beside key and value.
@@ -127,12 +135,33 @@ impl WriteBuffer {
         Ok(())
     }
 
+    /// From here on changes can be undone. An earlier savepoint is forgotten.
+    pub fn set_savepoint(&mut self) {
+        self.savepoint = Some(Savepoint { slots: BTreeMap::new(), bytes: self.bytes });
+    }
+
+    /// Undoes all changes since the savepoint.
+    pub fn undo(&mut self) {
+        let Some(savepoint) = self.savepoint.take() else { return };
+        for (key, before) in savepoint.slots {
+            match before {
+                Some(slot) => drop(self.slots.insert(key, slot)),
+                None => drop(self.slots.remove(&key)),
+            }
+        }
+        self.bytes = savepoint.bytes;
+    }
+
     /// Nobody else shall change `key` before the commit.
     pub fn guard(&mut self, key: Key) {
         self.slot(key);
     }
 
     fn slot(&mut self, key: Key) -> &mut Slot {
+        if let Some(savepoint) = &mut self.savepoint {
+            let before = || self.slots.get(&key).cloned();
+            savepoint.slots.entry(key.clone()).or_insert_with(before);
+        }
         let bytes = &mut self.bytes;
         self.slots.entry(key).or_insert_with_key(|key| {
             *bytes += key.len() + OVERHEAD;

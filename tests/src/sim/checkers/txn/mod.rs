@@ -9,8 +9,10 @@
 //! | [`bank`] | money is neither made nor lost, in any snapshot |
 //! | [`fork`] | readers agree on the order of unrelated writes |
 //! | [`once`] | one idempotency key, one outcome |
+//! | [`book`] | all notes of a run, and the verdict |
 pub mod append;
 pub mod bank;
+pub mod book;
 pub mod fork;
 pub mod graph;
 pub mod once;

@@ -27,11 +27,16 @@ pub enum Mutant {
     FenceForgotten,
     /// A new leader lets commit timestamps be chosen before it knows what was read under the former one.
     MaxTsNotSynced,
+    /// A prewrite that comes after the rollback of its transaction locks the key all the same.
+    RollbackUnprotected,
+    /// A transaction commits at the timestamp that it asks for, though a reader was promised that it
+    /// commits later.
+    CommitBelowMin,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::LeaseUnchecked,
         Self::AckBeforeSync,
         Self::SendBeforePersist,
@@ -41,6 +46,8 @@ impl Mutant {
         Self::VoteForgotten,
         Self::FenceForgotten,
         Self::MaxTsNotSynced,
+        Self::RollbackUnprotected,
+        Self::CommitBelowMin,
     ];
 }
 
