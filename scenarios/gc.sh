@@ -8,7 +8,7 @@ source "$(dirname "$0")/lib.sh"
 step "two versions of a key, and a value that ends"
 put /v1/kv/keys/key old
 expect_status 200
-old=$(jq -r .commit_ts <<<"$BODY")
+old=$(jq -r .version <<<"$BODY")
 put '/v1/kv/keys/soon?ttl=1s' brief
 expect_status 200
 put /v1/kv/keys/key new
