@@ -43,6 +43,7 @@ expect_json .value new
 step "a round resolves, waits and releases; the Stores collect"
 is_released() { get /v1/gc && expect_json .gc_safe_point "$safe_point"; }
 wait_until 90 "the GC safe point follows" is_released
+get /v1/gc
 expect '.round.number >= 1'
 is_collected() { get /v1/kv/history/key && expect_json '.versions | length' 1; }
 wait_until 30 "the old version is collected" is_collected
