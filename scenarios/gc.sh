@@ -8,7 +8,7 @@ source "$(dirname "$0")/lib.sh"
 step "two versions of a key, and a value that ends"
 put /v1/kv/keys/key old
 expect_status 200
-old=$(jq -r .commit_ts <<<"$BODY")
+old=$(jq -r .version <<<"$BODY")
 put '/v1/kv/keys/soon?ttl=1s' brief
 expect_status 200
 put /v1/kv/keys/key new
@@ -43,6 +43,7 @@ expect_json .value new
 step "a round resolves, waits and releases; the Stores collect"
 is_released() { get /v1/gc && expect_json .gc_safe_point "$safe_point"; }
 wait_until 90 "the GC safe point follows" is_released
+get /v1/gc
 expect '.round.number >= 1'
 is_collected() { get /v1/kv/history/key && expect_json '.versions | length' 1; }
 wait_until 30 "the old version is collected" is_collected

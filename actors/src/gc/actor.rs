@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use troupe_types::pd::PdRequest;
 use troupe_types::request::Consistency;
-use troupe_types::txn::gc::GcRound;
+use troupe_types::txn::gc::{GcPhase, GcRound};
 use troupe_types::{Generation, TraceTags};
 
 /// Time that PD gets to answer.
@@ -122,7 +122,7 @@ impl GcActor {
     fn report(&mut self, round: GcRound, cx: &mut Cx<'_, Self>) {
         let before = self.round.load();
         match &round.last_error {
-            Some(why) if round.phase == troupe_types::txn::gc::GcPhase::Idle => {
+            Some(why) if round.phase == GcPhase::Idle => {
                 tracing::info!(round = round.number, why, "collection stopped");
             }
             _ if round.finished_at != before.finished_at => {

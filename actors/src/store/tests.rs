@@ -35,7 +35,7 @@ mod timetable {
             cut_logs: Duration::from_secs(5),
             purge_log: Duration::from_secs(20),
             check_health: Duration::from_secs(3),
-            collect: Duration::from_secs(3),
+            collect: Duration::from_secs(4),
         }
     }
 

@@ -128,12 +128,15 @@ pub(crate) fn garbage_collection_never_drops_a_live_value(engine: &dyn KvEngine)
     collects_like_a_twin_that_never_does(engine, 32, &|_, _| {});
 }
 
+/// Does something with the engine, as a random number says; finds rows by random numbers.
+pub(crate) type Stir<'a> = &'a dyn Fn(u64, &dyn Fn(u64) -> Bytes);
+
 /// Histories on an engine that collects, and on one that never does: what can be seen at or above the
 /// safe point is the same. `stir` is called behind each commit, with a random number and the keys.
 pub(crate) fn collects_like_a_twin_that_never_does(
     engine: &dyn KvEngine,
     cases: u32,
-    stir: &dyn Fn(u64, &dyn Fn(u64) -> Bytes),
+    stir: Stir<'_>,
 ) {
     let config = ProptestConfig { cases, failure_persistence: None, ..Default::default() };
     // Safe points only grow, so each case lives behind the last one.

@@ -17,7 +17,7 @@ fn partial_compactions_never_drop_a_live_value() {
         options.set_wait(true);
         engine.db.flush_cfs_opt(&Cf::ALL.map(|cf| engine.cf(cf)), &options).unwrap();
     };
-    contract::collects_like_a_twin_that_never_does(&engine, 48, &|random, row| {
+    contract::collects_like_a_twin_that_never_does(&engine, 12, &|random, row| {
         let level = i32::try_from(random / 8 % 5).unwrap();
         let (a, b) = (row(random / 40), row(random / 4000));
         let (from, to) = if a < b { (a, b) } else { (b, a) };
