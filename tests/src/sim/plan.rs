@@ -58,6 +58,8 @@ pub struct Plan {
     pub snapshots_at_once: usize,
     /// How far clocks may be off in speed, in parts in a million either way.
     pub drift_ppm: u64,
+    /// How long versions that a newer one hides stay.
+    pub gc_life_time: Duration,
 }
 
 impl Plan {
@@ -82,6 +84,7 @@ impl Plan {
             log_cache_bytes: 4 << 10,
             snapshots_at_once: 2,
             drift_ppm: DRIFT_PPM,
+            gc_life_time: Duration::from_secs(5),
         }
     }
 
@@ -183,7 +186,7 @@ impl Plan {
     pub(super) fn gc(&self) -> GcOptions {
         GcOptions {
             interval: Duration::from_secs(1),
-            life_time: Duration::from_secs(5),
+            life_time: self.gc_life_time,
             trust: TRUST,
             sweep_steps: 2,
         }

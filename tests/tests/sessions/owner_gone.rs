@@ -1,6 +1,6 @@
 //! Transactions whose owner dies, or cannot be reached.
-use super::cluster::{Cluster, SECOND, in_cluster, millis, plan, sleep};
-use super::talk::{get, pessimistic, put};
+use super::cluster::{Cluster, SECOND, in_cluster, millis, sleep};
+use super::talk::{get, pessimistic, plan, put};
 use std::rc::Rc;
 use troupe_types::txn::session::{SessionPhase, SessionRequest, TxnId, TxnSettings};
 use troupe_types::{Code, NodeId, StoreId};

@@ -1,6 +1,6 @@
 //! Steps, commits and rollbacks while everything works.
-use super::cluster::{SECOND, in_cluster, plan, sleep};
-use super::talk::{get, k, pessimistic, put, text};
+use super::cluster::{SECOND, in_cluster, sleep};
+use super::talk::{get, k, pessimistic, plan, put, text};
 use troupe_types::txn::session::{
     CommittedBy, SessionPhase, SessionReply, SessionRequest, TxnIsolation, TxnOp, TxnSettings,
 };

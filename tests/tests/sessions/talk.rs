@@ -2,6 +2,7 @@
 use super::cluster::{Cluster, SECOND, millis, sleep};
 use std::time::Duration;
 use troupe_actors::kv_service::{CallOptions, KvService, ServiceError};
+use troupe_tests::sim::node::Plan;
 use troupe_types::key::txn_key;
 use troupe_types::pd::{PdReply, PdRequest};
 use troupe_types::request::Consistency;
@@ -10,6 +11,11 @@ use troupe_types::txn::session::{
     TxnSettings,
 };
 use troupe_types::{Code, Key, KeyRange, NodeId, TraceTags};
+
+/// A cluster that keeps old versions for as long as a real one.
+pub fn plan(seed: u64) -> Plan {
+    Plan { gc_life_time: 600 * SECOND, ..super::cluster::plan(seed) }
+}
 
 pub fn k(text: &str) -> Key {
     txn_key(0, text.as_bytes())
