@@ -88,6 +88,13 @@ impl TsoOracle {
         self.limit.fetch_max(persisted_ms << TIMESTAMP_LOGICAL_BITS, Ordering::SeqCst);
     }
 
+    /// Time has gone on to `ms`: no timestamp below it is given any more. Not beyond the persisted
+    /// window.
+    pub fn pass(&self, ms: u64) {
+        let limit = self.limit.load(Ordering::SeqCst);
+        self.next.fetch_max((ms << TIMESTAMP_LOGICAL_BITS).min(limit), Ordering::SeqCst);
+    }
+
     /// This node surely leads until `until`.
     pub fn confirm(&self, until: Moment) {
         self.valid_until.store(until.0, Ordering::SeqCst);

@@ -2,8 +2,11 @@
 //!
 //! *Unique and growing*: every timestamp lies below a bound that was durable before the timestamp
 //! was given, and a reign starts at the durable bound that it finds. So the last timestamp of the
-//! old leader < persisted bound ≤ first timestamp of the new one, and a clock that steps back only
-//! makes time stand still: a timestamp is never below the last one.
+//! old leader < persisted bound ≤ first timestamp of the new one, and a timestamp is never below the
+//! last one. While the wall clock shows less than was given already, since it was set back or stands
+//! still, timestamps go on by the monotonic clock: locks expire by them, and one of a dead client would
+//! be there until the wall clock has caught up. They go on a little slower than that clock, so that it
+//! does catch up, and clocks of unequal pace do not lead them away.
 //!
 //! *Externally consistent*: growing values are not enough. A deposed leader that does not know it
 //! yet could still answer from its old window after the new leader has given larger timestamps.
@@ -48,6 +51,8 @@ pub struct Tso {
     waiters: VecDeque<(RequestId, u32)>,
     /// Both clocks at the last tick.
     clocks: Option<(Moment, UnixMillis)>,
+    /// Monotonic time at the last tick, and the oracle's time then.
+    stood: Option<(Moment, u64)>,
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -70,6 +75,7 @@ impl Tso {
             position,
             waiters: VecDeque::new(),
             clocks: None,
+            stood: None,
         }
     }
 
@@ -151,6 +157,7 @@ impl Tso {
     pub fn tick(&mut self, writer: &mut Writer, turn: &mut Turn<'_>) {
         self.watch_clocks(turn);
         let is_used = self.oracle.position() != self.position;
+        self.go_on(turn, is_used);
         let reached = self.reached_ms(turn.unix);
         if is_used && reached + self.window_ms * 2 / 3 > self.staged_ms {
             self.stage(writer, turn.unix);
@@ -165,6 +172,21 @@ impl Tso {
         self.staged_ms = self.staged_ms.max(reached + self.window_ms);
         self.is_staged = true;
         writer.stage_tso(put(TSO, &self.staged_ms), self.staged_ms);
+    }
+
+    /// Lets time go on where the wall clock does not.
+    fn go_on(&mut self, turn: &Turn<'_>, is_used: bool) {
+        if let Some((moment, ms)) = self.stood {
+            let ms = ms + millis(turn.now.since(moment)) * 7 / 8;
+            if turn.unix.get() < ms {
+                self.oracle.pass(ms);
+            }
+        }
+        self.stood = Some((turn.now, self.reached_ms(turn.unix)));
+        if !is_used {
+            // That time goes on does not mean that anybody asks for it.
+            self.position = self.oracle.position();
+        }
     }
 
     fn watch_clocks(&mut self, turn: &mut Turn<'_>) {

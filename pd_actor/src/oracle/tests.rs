@@ -40,6 +40,20 @@ fn nothing_once_the_confirmation_has_lapsed() {
 }
 
 #[test]
+fn time_passes_up_to_the_persisted_bound_and_never_back() {
+    let oracle = open(MS + 10);
+    let take = || oracle.take(1, UnixMillis(MS), || Moment(1));
+    oracle.pass(MS + 4);
+    assert_eq!(take(), Ok(Timestamp::compose(MS + 4, 0)));
+    oracle.pass(MS + 1);
+    assert_eq!(take(), Ok(Timestamp::compose(MS + 4, 1)));
+    oracle.pass(MS + 99);
+    assert_eq!(take(), Err(TakeError::Exhausted));
+    oracle.raise(MS + 11);
+    assert_eq!(take(), Ok(Timestamp::compose(MS + 10, 0)));
+}
+
+#[test]
 fn threads_never_share_a_timestamp() {
     let oracle = Arc::new(open(MS + 1000));
     let take_many = |oracle: Arc<TsoOracle>| {

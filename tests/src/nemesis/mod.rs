@@ -15,6 +15,7 @@
 //! | [`links`] | the network between nodes, by a proxy |
 //! | [`api`] | one operation over HTTP, and what its answer means |
 //! | [`load`] | clients, windows of the history |
+//! | [`txn_api`], [`txns`] | clients that run transactions, and what they saw |
 //! | [`event`] | what may happen, drawn from the seed |
 //! | [`inject`] | making it happen, and healing it |
 //! | [`recovery`] | waiting until every Region serves again |
@@ -36,4 +37,6 @@ pub mod options;
 pub mod recovery;
 pub mod report;
 pub mod run;
+pub mod txn_api;
+pub mod txns;
 pub mod verdict;

@@ -2,6 +2,7 @@
 use super::event::Kind;
 use super::load::Window;
 use super::verdict::WindowVerdict;
+use crate::sim::checkers::txn::book::{Counts, Verdict};
 use crate::workload::Record;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
@@ -44,6 +45,12 @@ pub struct Report {
     pub windows: u64,
     /// All windows together.
     pub history: WindowVerdict,
+    /// How transactions ended.
+    pub transactions: Counts,
+    /// What the checkers of transactions looked at.
+    pub looked_at: Verdict,
+    /// Errors that transactions met, by code.
+    pub txn_codes: BTreeMap<String, u64>,
     /// Errors that clients met, by code.
     pub codes: BTreeMap<String, u64>,
     /// Replicas that were compared at the end.
@@ -79,6 +86,9 @@ impl Report {
             unknown: 0,
             windows: 0,
             history: WindowVerdict::default(),
+            transactions: Counts::default(),
+            looked_at: Verdict::default(),
+            txn_codes: BTreeMap::new(),
             codes: BTreeMap::new(),
             replicas: 0,
             level_pairs: 0,
@@ -99,6 +109,19 @@ impl Report {
         self.history.lost += verdict.lost;
         self.history.busiest = self.history.busiest.max(verdict.busiest);
         self.wrong.extend(verdict.wrong);
+    }
+
+    /// Adds the verdict on all transactions.
+    pub fn add_transactions(
+        &mut self,
+        counts: Counts,
+        verdict: Verdict,
+        codes: BTreeMap<String, u64>,
+    ) {
+        self.transactions = counts;
+        self.wrong.extend(verdict.wrong.iter().cloned());
+        self.looked_at = verdict;
+        self.txn_codes = codes;
     }
 
     /// Writes the operations of a window beside the nodes' logs, a JSON object a line.
@@ -153,6 +176,14 @@ impl Report {
             "answered": self.answered,
             "failed": self.failed,
             "unknown": self.unknown,
+            "transactions_committed": self.transactions.committed,
+            "transactions_failed": self.transactions.failed,
+            "transactions_unknown": self.transactions.unknown,
+            "list_transactions_compared": self.looked_at.lists.counted,
+            "write_skews": self.looked_at.lists.write_skews,
+            "bank_snapshots": self.looked_at.balances,
+            "idempotent_sendings": self.looked_at.attempts,
+            "transaction_errors": self.txn_codes,
             "errors": self.codes,
             "acknowledged_writes": self.history.acknowledged,
             "acknowledged_lost": self.history.lost,
@@ -228,6 +259,16 @@ impl fmt::Display for Report {
             self.unknown,
             self.unknown_share() * 100.0
         )?;
+        let seen = &self.looked_at;
+        writeln!(f, "transactions        {}", self.transactions)?;
+        writeln!(
+            f,
+            "                    compared: {} on lists ({} write skews where allowed), {} sums of all \
+             accounts, {} sendings under idempotency keys",
+            seen.lists.counted, seen.lists.write_skews, seen.balances, seen.attempts
+        )?;
+        let errors: Vec<_> = self.txn_codes.iter().map(|(code, n)| format!("{code} {n}")).collect();
+        writeln!(f, "                    errors met: {}", errors.join(", "))?;
         let errors: Vec<_> = self.codes.iter().map(|(code, n)| format!("{code} {n}")).collect();
         writeln!(f, "errors met          {}", errors.join(", "))?;
         let history = &self.history;

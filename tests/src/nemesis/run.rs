@@ -5,6 +5,7 @@ use super::inject;
 use super::load::{KEYS, Load, Window};
 use super::recovery::{read_all, until_level, until_serving};
 use super::report::{Happened, Report};
+use super::txns::TxnLoad;
 use super::verdict::{WindowVerdict, check_replicas, check_window, level_pairs, stored};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,6 +45,7 @@ struct Run {
     options: RunOptions,
     cluster: Cluster,
     load: Arc<Load>,
+    txns: Arc<TxnLoad>,
     /// Windows that are over.
     windows: Vec<Arc<Window>>,
     report: Report,
@@ -60,21 +62,29 @@ pub async fn run(options: RunOptions) -> Report {
     };
     let cluster = Cluster::found(plan).await;
     let load = Load::new(cluster.urls(), Box::new(SeededRngs::new(options.seed)));
+    let txns = TxnLoad::new(cluster.urls(), Box::new(SeededRngs::new(options.seed)));
     let report = Report::new(options.seed, options.folder.clone());
     println!("three nodes serve in {}; seed {}", options.folder.display(), options.seed);
     let started = Instant::now();
-    let mut run = Run { options, cluster, load, windows: Vec::new(), report, started };
+    let mut run = Run { options, cluster, load, txns, windows: Vec::new(), report, started };
     run.everything().await;
     run.report
 }
 
 impl Run {
     async fn everything(&mut self) {
-        let clients = self.load.start();
-        if let Err(why) = self.events().await {
+        let mut clients = self.load.start();
+        match self.txns.start().await {
+            Ok(more) => clients.extend(more),
+            Err(why) => self.report.wrong.push(why),
+        }
+        if self.report.wrong.is_empty()
+            && let Err(why) = self.events().await
+        {
             self.report.wrong.push(why);
         }
         self.load.stop();
+        self.txns.stop();
         for client in clients {
             if client.await.is_err() {
                 self.report.wrong.push("a client met an answer that it did not expect".to_owned());
@@ -84,9 +94,13 @@ impl Run {
         self.windows.push(self.load.current());
         // A cluster that does not serve any more is not asked again: what was seen is judged.
         if self.report.wrong.is_empty() {
+            self.report.wrong.extend(self.txns.last_look().await.err());
+        }
+        if self.report.wrong.is_empty() {
             self.report.wrong.extend(self.last_reads().await.err());
         }
         self.check_all().await;
+        self.check_transactions().await;
         self.report.codes = self.load.api.codes();
         if self.report.wrong.is_empty() {
             self.compare_stores().await;
@@ -191,6 +205,13 @@ impl Run {
             }
             self.report.add_window(counts, verdict);
         }
+    }
+
+    async fn check_transactions(&mut self) {
+        let txns = self.txns.clone();
+        let judged = tokio::task::spawn_blocking(move || txns.verdict()).await;
+        let verdict = judged.expect("the checkers do not panic");
+        self.report.add_transactions(self.txns.counts(), verdict, self.txns.api().codes());
     }
 
     async fn compare_stores(&mut self) {

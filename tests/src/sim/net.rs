@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use troupe_actors::env::Rng;
 use troupe_actors::node::RaftInbox;
 use troupe_types::raft_message::RaftEnvelope;
+use troupe_types::request::RegionRequest;
 use troupe_types::{NodeId, Peer, RegionId, StoreId, Term, TraceTags};
 
 /// How bad the network is. Chances are in a thousand.
@@ -89,7 +90,21 @@ const STRAY_MS: (u64, u64) = (300, 4_000);
 /// Time between two reports that a Store does not answer.
 const UNREACHABLE_EVERY_MS: u64 = 500;
 
+/// What becomes of a request to a Region of another node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallVerdict {
+    /// What the weather says.
+    Deliver,
+    /// Copies of it come so many milliseconds later, too.
+    Repeat(Vec<u64>),
+    /// It arrives, and its answer does not.
+    LoseAnswer,
+}
+
+type CallJudge = Box<dyn FnMut(&RegionRequest) -> CallVerdict + Send>;
+
 struct State {
+    calls: Option<CallJudge>,
     rng: Box<dyn Rng>,
     weather: Weather,
     ends: BTreeMap<NodeId, Endpoint>,
@@ -124,6 +139,7 @@ impl Net {
     #[must_use]
     pub fn new(rng: Box<dyn Rng>, homes: BTreeMap<StoreId, NodeId>, log: Arc<EventLog>) -> Self {
         let state = State {
+            calls: None,
             rng,
             weather: Weather::CALM,
             ends: BTreeMap::new(),
@@ -349,6 +365,15 @@ impl Net {
     /// Asks `judge` about every Raft message from here on.
     pub fn add_filter(&self, judge: impl FnMut(&Seen<'_>) -> Verdict + Send + 'static) -> FilterId {
         self.state().filters.add(Box::new(judge))
+    }
+
+    /// Asks `judge` about every request to a Region of another node from here on.
+    pub fn judge_calls(&self, judge: impl FnMut(&RegionRequest) -> CallVerdict + Send + 'static) {
+        self.state().calls = Some(Box::new(judge));
+    }
+
+    pub(super) fn judge_call(&self, request: &RegionRequest) -> CallVerdict {
+        self.state().calls.as_mut().map_or(CallVerdict::Deliver, |judge| judge(request))
     }
 
     /// Takes a filter away.

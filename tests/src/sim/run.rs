@@ -216,7 +216,7 @@ async fn under_load(
     options: RunOptions,
     watch: &RefCell<Watch>,
 ) -> Report {
-    let txns = TxnClients::start(world).await;
+    let txns = TxnClients::start(world, None).await;
     let clients = Clients::start(world, options.clients);
     rage.run(options.rage, options.likes).await;
     check_liveness(world, &clients).await;

@@ -1,6 +1,6 @@
 //! The network as one simulated node sees it.
 use super::gate::Gate;
-use super::net::{Link, Net, millis};
+use super::net::{CallVerdict, Link, Net, millis};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use protobuf::Message as _;
@@ -201,6 +201,23 @@ impl Transport for SimTransport {
             && let Some(wait) = self.net.echo()
         {
             self.repeat(&request, (wait, patience));
+        }
+        match self.net.judge_call(&request) {
+            CallVerdict::Deliver => {}
+            CallVerdict::Repeat(waits) => {
+                for ms in waits {
+                    self.repeat(&request, (millis(ms), patience));
+                }
+            }
+            CallVerdict::LoseAnswer => {
+                self.repeat(&request, (Duration::ZERO, patience));
+                let transport = self.clone();
+                return async move {
+                    transport.wait(BROKEN_MS).await;
+                    Err(broken("the answer was lost"))
+                }
+                .boxed();
+            }
         }
         self.call(self.net.home(request.store), what, patience, move |end| async move {
             let deadline = end.env.now().after(patience);

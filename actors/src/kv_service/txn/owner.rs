@@ -1,4 +1,5 @@
 //! Requests to the owner of an interactive transaction; and what holds when it does not answer.
+use super::commit::unknown;
 use super::session::Recorded;
 use crate::kv_service::api::Inner;
 use crate::kv_service::ask::Failure;
@@ -10,7 +11,7 @@ use troupe_types::request::{RegionBody, RegionReply, RegionRequest, RegionTarget
 use troupe_types::txn::session::{
     SessionError, SessionPhase, SessionReply, SessionRequest, SessionState, TxnId,
 };
-use troupe_types::{Code, RegionEpoch, SYSTEM_REGION, StoreId, UnixMillis};
+use troupe_types::{Class, Code, RegionEpoch, SYSTEM_REGION, StoreId, UnixMillis};
 
 /// How long an owner is looked for before the record of its transaction is asked instead.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -21,12 +22,25 @@ impl Inner {
         request: SessionRequest,
         o: &CallOptions,
     ) -> Result<SessionReply, ServiceError> {
-        let owner = self.owner_of(&request)?;
+        let mut causes = Causes::default();
+        let result = self.ask_owner(&request, o, &mut causes).await;
+        let may_commit =
+            matches!(request, SessionRequest::Commit { .. }) && causes.may_have_arrived();
+        result.map_err(|error| if may_commit { perhaps_committed(error) } else { error })
+    }
+
+    async fn ask_owner(
+        self: &Arc<Self>,
+        request: &SessionRequest,
+        o: &CallOptions,
+        causes: &mut Causes,
+    ) -> Result<SessionReply, ServiceError> {
+        let owner = self.owner_of(request)?;
         let began = self.parts.env.now();
-        let (mut causes, mut pauses) = (Causes::default(), Pauses::default());
+        let mut pauses = Pauses::default();
         loop {
             if self.parts.env.now() >= o.deadline {
-                return Err(self.out_of_time(&causes));
+                return Err(self.out_of_time(causes));
             }
             let target = RegionTarget { region: SYSTEM_REGION, epoch: RegionEpoch::default() };
             let body = RegionBody::Session(Box::new(request.clone()));
@@ -34,7 +48,7 @@ impl Inner {
             let is_write = !request.is_repeatable();
             let failure = match self.dispatch(sent, is_write, o).await {
                 Ok(RegionReply::Session(result)) => {
-                    return result.map_err(|error| ServiceError::of_session(error, &causes));
+                    return result.map_err(|error| ServiceError::of_session(error, causes));
                 }
                 Ok(other) => return Err(ServiceError::unexpected(&other)),
                 Err(failure) => failure,
@@ -50,12 +64,12 @@ impl Inner {
                 }
             };
             if let Reaction::Fail(code) = reaction {
-                return Err(session_failed(self.failed(code, &failure, &causes)));
+                return Err(session_failed(self.failed(code, &failure, causes)));
             }
             if let Some(id) = request.id()
                 && self.parts.env.now().since(began) >= PATIENCE
             {
-                return KvService(self.clone()).without_owner(&id, &request, None, o).await;
+                return KvService(self.clone()).without_owner(&id, request, None, o).await;
             }
             self.pause(pauses.next(&reaction), o.deadline).await;
         }
@@ -153,6 +167,15 @@ impl ServiceError {
     }
 }
 
+/// The error of a commit of which an earlier sending may have arrived. What says that the transaction is
+/// over stays; what only says that nobody could be asked now does not tell that it did not commit.
+fn perhaps_committed(error: ServiceError) -> ServiceError {
+    match error.code.class() {
+        Class::Retry => unknown(error),
+        Class::BadInput | Class::Conflict | Class::Unknown | Class::Fatal => error,
+    }
+}
+
 /// Words for a request of a session whose answer was lost.
 fn session_failed(error: ServiceError) -> ServiceError {
     match error.code {
@@ -160,3 +183,6 @@ fn session_failed(error: ServiceError) -> ServiceError {
         _ => error,
     }
 }
+
+#[cfg(test)]
+mod tests;

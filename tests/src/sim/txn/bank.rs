@@ -43,7 +43,7 @@ impl TxnClients {
     pub(super) async fn open_accounts(&self, draw: &mut Draw) {
         let request = OneShot {
             then: (0..self.mix.accounts).map(|number| put(number, EACH)).collect(),
-            settings: draw.settings(),
+            settings: self.settings(draw),
             idempotency: Some(Idempotency { key: "bank".to_owned(), fingerprint: 1 }),
             ..OneShot::default()
         };
@@ -92,7 +92,7 @@ impl TxnClients {
         let request = OneShot {
             conditions: vec![is_enough],
             then: vec![TxnOp::Add { key: from, by: -amount }, TxnOp::Add { key: to, by: amount }],
-            settings: draw.settings(),
+            settings: self.settings(draw),
             ..OneShot::default()
         };
         self.transfer(client, draw, request).await;
@@ -116,7 +116,7 @@ impl TxnClients {
                 put(pair[0], held(&keys[0]) - amount),
                 put(pair[1], held(&keys[1]) + amount),
             ],
-            settings: draw.settings(),
+            settings: self.settings(draw),
             ..OneShot::default()
         };
         self.transfer(client, draw, request).await;

@@ -19,6 +19,8 @@ const LIVENESS: Duration = Duration::from_secs(30);
 /// Longest virtual time until no lock is left: one lives for twenty seconds, and an interactive
 /// transaction whose client is gone keeps its locks until it has idled for long enough.
 const NO_LOCKS: Duration = Duration::from_secs(90);
+/// A run with fewer committed transactions shows little.
+const LEAST: usize = 40;
 /// The client of the last look.
 const LAST: u32 = 1_000;
 
@@ -37,10 +39,8 @@ impl TxnClients {
         let verdict = self.verdict();
         assert_eq!(verdict.wrong, Vec::<String>::new(), "transactions are as promised");
         let counts = self.counts();
-        assert!(
-            counts.committed > counts.failed + counts.unknown,
-            "transactions that do not work show little: {counts}"
-        );
+        // Many are refused while nodes are down; some work in every run.
+        assert!(counts.committed > LEAST, "transactions that do not work show little: {counts}");
         verdict
     }
 

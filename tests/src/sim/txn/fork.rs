@@ -30,7 +30,7 @@ impl TxnClients {
         let invoked = self.book.borrow_mut().tick();
         let put =
             TxnOp::Put { key: key("fork", number), value: Bytes::from_static(b"x"), ttl_ms: None };
-        let mut settings = draw.settings();
+        let mut settings = self.settings(draw);
         settings.mode = TxnMode::Optimistic;
         let request = OneShot { then: vec![put], settings, ..OneShot::default() };
         let (fate, outcome) = self.send(draw, &request).await;

@@ -139,7 +139,7 @@ impl TxnClients {
         let split = 1 + usize::try_from(draw.below(lists.len() as u64)).unwrap();
         let (written, reads) = lists.split_at(split);
         let appends: Vec<(u32, u64)> = written.iter().map(|l| (*l, values.next())).collect();
-        let settings = draw.settings();
+        let settings = self.settings(draw);
         let pessimistic = settings.mode == TxnMode::Pessimistic;
         // A pessimistic transaction does not mix reads under locks with others.
         let for_update = pessimistic || draw.percent(30);

@@ -37,6 +37,7 @@ use troupe_actors::env::Rngs;
 use troupe_actors::kv_service::{CallOptions, KvService, ServiceError};
 use troupe_types::key::txn_key;
 use troupe_types::request::Consistency;
+use troupe_types::txn::session::{TxnMode, TxnSettings};
 use troupe_types::{Class, Key, NodeId, Timestamp};
 
 /// First bytes of keys: neighbours lie in different Regions.
@@ -77,6 +78,8 @@ pub struct TxnClients {
     world: Rc<World>,
     book: RefCell<Book>,
     mix: Mix,
+    /// All transactions are of this mode.
+    mode: Option<TxnMode>,
     /// Keys written once so far, by the clients for long forks.
     forked: Cell<u32>,
     is_over: Cell<bool>,
@@ -115,13 +118,14 @@ impl<T> Heard<T> {
 }
 
 impl TxnClients {
-    /// Opens the accounts, then starts the clients.
-    pub async fn start(world: &Rc<World>) -> Rc<Self> {
+    /// Opens the accounts, then starts the clients. All transactions are of `mode`, if there is one.
+    pub async fn start(world: &Rc<World>, mode: Option<TxnMode>) -> Rc<Self> {
         let mut draw = Draw::new(world.rngs.rng("mix of transactions"));
         let clients = Rc::new(Self {
             world: world.clone(),
             book: RefCell::default(),
             mix: Mix::draw(&mut draw),
+            mode,
             forked: Cell::new(0),
             is_over: Cell::new(false),
             running: Cell::new(0),
@@ -167,6 +171,12 @@ impl TxnClients {
             }
         }
         self.running.set(self.running.get() - 1);
+    }
+
+    /// How a transaction runs.
+    fn settings(&self, draw: &mut Draw) -> TxnSettings {
+        let drawn = draw.settings();
+        TxnSettings { mode: self.mode.unwrap_or(drawn.mode), ..drawn }
     }
 
     /// Any node.

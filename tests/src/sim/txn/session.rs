@@ -25,7 +25,7 @@ const COMMITS: u32 = 3;
 
 impl TxnClients {
     pub(super) async fn append_in_session(&self, draw: &mut Draw, values: &mut Values) {
-        let settings = draw.settings();
+        let settings = self.settings(draw);
         let is_pessimistic = settings.mode == TxnMode::Pessimistic;
         let for_update = is_pessimistic || draw.percent(30);
         let is_serializable = settings.isolation == TxnIsolation::Serializable || for_update;
