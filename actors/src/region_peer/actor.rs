@@ -147,7 +147,12 @@ impl RegionPeer {
             Output::Compact(through) => {
                 must(self.parts.log_writer.tell(CompactLog { region, through }), "the log writer");
             }
-            Output::Report(report) => self.parts.reported.cast(RegionReported { report }),
+            Output::Report(report) => {
+                // Who is refused at the same point of each period would never be heard.
+                if self.parts.reported.tell(RegionReported { report }).is_err() {
+                    self.core.report_again();
+                }
+            }
             Output::Tombstone(to) => self.send_tombstone(to),
             Output::Destroy => self.destroy(cx),
             Output::Role { role, term } => {

@@ -58,6 +58,11 @@ impl<W> RegionCore<W> {
         }));
     }
 
+    /// The last report was not taken: it is due at once.
+    pub fn report_again(&mut self) {
+        self.report_due = true;
+    }
+
     fn down(&self) -> Vec<PeerId> {
         let silent = |id: PeerId| {
             let heard = self.heard.get(&id).copied().unwrap_or(self.started);

@@ -314,3 +314,17 @@ fn reports_without_news_come_now_and_then() {
     assert_eq!(cluster.node(1).reports.len(), 2);
     assert!(cluster.now > Moment(0));
 }
+
+/// Found by the simulator: a report that met a full mailbox was not told again before its next turn,
+/// and met the same full mailbox each time; so PD did not know the Region.
+#[test]
+fn a_report_that_was_not_taken_comes_again_at_once() {
+    let mut cluster = Cluster::led();
+    cluster.tick(&[1], 5);
+    cluster.node(1).reports.clear();
+    cluster.tick(&[1], 1);
+    assert!(cluster.node(1).reports.is_empty());
+    cluster.node(1).core.report_again();
+    cluster.tick(&[1], 1);
+    assert_eq!(cluster.node(1).reports.len(), 1);
+}

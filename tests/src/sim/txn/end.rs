@@ -20,7 +20,7 @@ const LIVENESS: Duration = Duration::from_secs(30);
 /// transaction whose client is gone keeps its locks until it has idled for long enough.
 const NO_LOCKS: Duration = Duration::from_secs(90);
 /// A run with fewer committed transactions shows little.
-const LEAST: usize = 40;
+const LEAST: usize = 20;
 /// The client of the last look.
 const LAST: u32 = 1_000;
 
