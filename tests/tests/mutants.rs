@@ -154,17 +154,17 @@ fn fence_forgotten_is_caught() {
 /// must lead before the coordinator's prewrite comes and is the first to choose a commit timestamp there.
 #[test]
 fn max_ts_not_synced_is_caught() {
-    is_caught(Mutant::MaxTsNotSynced, World::Random(&[Kind::Transfer, Kind::Heal]), 60);
+    is_caught(Mutant::MaxTsNotSynced, World::Random(&[Kind::Transfer, Kind::Heal]), 25);
 }
 
 /// A part of a transaction must come after somebody has found its locks expired and rolled it back.
 #[test]
 fn rollback_unprotected_is_caught() {
-    is_caught(Mutant::RollbackUnprotected, World::Random(&[Kind::Heal, Kind::Weather]), 60);
+    is_caught(Mutant::RollbackUnprotected, World::Random(&[Kind::Heal, Kind::Weather]), 25);
 }
 
 /// A reader must push a transaction between the timestamp of its commit and the commit.
 #[test]
 fn commit_below_min_is_caught() {
-    is_caught(Mutant::CommitBelowMin, World::Random(&[Kind::Heal, Kind::Weather]), 60);
+    is_caught(Mutant::CommitBelowMin, World::Random(&[Kind::Heal, Kind::Weather]), 25);
 }

@@ -290,6 +290,17 @@ impl World {
         shapes
     }
 
+    /// The newest shape of the Region of `key` that any replica knows.
+    #[must_use]
+    pub fn shape_of(&self, key: &Key) -> Option<Region> {
+        let nodes = self.nodes.borrow();
+        let lives = nodes.values().filter(|node| node.is_up()).filter_map(|n| n.life.as_ref());
+        let handles = lives.flat_map(|life| life.store.router.list());
+        let shapes = handles.filter_map(|(_, handle)| Some(handle.view.delegate()?.region.clone()));
+        let of_key = shapes.filter(|shape| shape.range.contains(key));
+        of_key.max_by_key(|shape| (shape.epoch.version, shape.epoch.conf_ver))
+    }
+
     /// Does each Region have data exactly where its shape says, on enough Stores?
     #[must_use]
     pub fn is_placed(&self) -> bool {

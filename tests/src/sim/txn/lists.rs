@@ -101,7 +101,12 @@ impl TxnClients {
         let _ = self.look_at_lists(draw, client, &lists).await;
     }
 
-    async fn look_at_lists(&self, draw: &mut Draw, client: u32, lists: &[u32]) -> Option<Seen> {
+    pub(super) async fn look_at_lists(
+        &self,
+        draw: &mut Draw,
+        client: u32,
+        lists: &[u32],
+    ) -> Option<Seen> {
         let id = self.list_txn(client, Level::Snapshot, Vec::new());
         let keys: Vec<Key> = lists.iter().map(|list| list_key(*list)).collect();
         let (node, seen) = self.snapshot(draw, &keys).await;

@@ -5,6 +5,7 @@ use super::draw::Draw;
 use super::lists::{list_key, list_of, to_bytes};
 use super::reads::Way;
 use super::{Heard, TxnClients, Values};
+use crate::sim::checkers::order::Claim;
 use crate::sim::checkers::txn::book::ListEnd;
 use crate::sim::log::Place;
 use crate::sim::net::millis;
@@ -15,13 +16,13 @@ use tokio::time::Instant;
 use troupe_actors::kv_service::{CallOptions, KvService};
 use troupe_actors::node::RegionService;
 use troupe_types::error::RegionError;
-use troupe_types::request::{RegionBody, RegionReply, RegionRequest, RegionTarget};
+use troupe_types::request::{AdminCommand, RegionBody, RegionReply, RegionRequest, RegionTarget};
 use troupe_types::txn::session::CommitProtocol;
 use troupe_types::txn::{
     Assertion, Mutation, MutationOp, PessimisticAction, Prewrite, TxnCommand, TxnError, TxnReply,
     TxnResult,
 };
-use troupe_types::{Class, Key, NodeId, RegionId, Term, Timestamp, TraceTags};
+use troupe_types::{Class, Key, NodeId, Peer, Region, StoreId, Term, Timestamp, TraceTags};
 
 /// How a command ended.
 enum Told {
@@ -33,10 +34,14 @@ enum Told {
 
 /// Times that a command is sent.
 const TRIES: u32 = 8;
+/// The same by one who waits for a new leader: so many for each.
+const EAGER: u32 = 10;
 
 /// A transaction of such a coordinator.
 struct Plan {
     start_ts: Timestamp,
+    client: u32,
+    lists: Vec<u32>,
     /// The first decides.
     keys: Vec<Key>,
     steps: Vec<ListStep>,
@@ -53,7 +58,8 @@ enum Pace {
     Brisk,
     /// Some time.
     Slow,
-    /// Until another replica leads, for a while.
+    /// For a read of what will be written, and then until another replica leads: what is sent then is
+    /// the first that the new leader hears.
     Transfer,
 }
 
@@ -116,7 +122,9 @@ impl TxnClients {
         };
         Some(Plan {
             start_ts,
+            client: values.client,
             steps: reads.chain(appends).collect(),
+            lists,
             mutations: keys.iter().zip(&new).map(put).collect(),
             keys,
             protocol,
@@ -162,7 +170,7 @@ impl TxnClients {
                 return Prewritten::Never;
             }
             let command = plan.prewrite(place);
-            match self.tell(draw, &plan.keys[place], &command).await {
+            match self.tell(draw, plan, &plan.keys[place], &command).await {
                 Told::Answer(Ok(TxnReply::Prewritten { min_commit_ts, one_pc_commit_ts })) => {
                     if repeats {
                         self.repeat_later(draw, plan.keys[place].clone(), command);
@@ -220,15 +228,41 @@ impl TxnClients {
                 let high = draw.one_of(&[50, 300, 2_500]);
                 tokio::time::sleep(draw.ms(1, high)).await;
             }
-            Pace::Transfer => {
-                let end = Instant::now() + draw.ms(500, 4_000);
-                let before = self.leader(key).map(|led| led.term);
-                let is_same = || self.leader(key).is_none_or(|led| Some(led.term) == before);
-                while is_same() && Instant::now() < end {
-                    tokio::time::sleep(millis(10)).await;
-                }
-            }
+            Pace::Transfer => self.hand_over(draw, plan, key).await,
         }
+    }
+
+    /// Has somebody read the lists, and leadership go to another replica.
+    async fn hand_over(&self, draw: &mut Draw, plan: &Plan, key: &Key) {
+        let Some(led) = self.leader(key) else { return };
+        let _ = self.look_at_lists(draw, plan.client, &plan.lists).await;
+        if draw.percent(70) {
+            self.order_transfer(draw, &led);
+        }
+        let end = Instant::now() + draw.ms(200, 1_500);
+        let is_same = || self.heir(key).is_none_or(|heir| heir.term <= led.term);
+        while is_same() && Instant::now() < end {
+            tokio::time::sleep(millis(2)).await;
+        }
+    }
+
+    fn order_transfer(&self, draw: &mut Draw, led: &Led) {
+        let voters = led.shape.peers.iter().copied();
+        let others: Vec<Peer> =
+            voters.filter(|peer| peer.store != StoreId(led.node.get())).collect();
+        if others.is_empty() {
+            return;
+        }
+        let to = draw.one_of(&others);
+        let life = self.world.with_life(led.node, |life| {
+            (life.stores.clone(), life.gate.clone(), life.env.now().after(Duration::from_secs(2)))
+        });
+        let Some((stores, gate, deadline)) = life else { return };
+        let request = led.request(RegionBody::Admin(AdminCommand::TransferLeader { to }));
+        // Whether it is obeyed will show.
+        actix_rt::spawn(async move {
+            let _ = gate.gated(async move { stores.serve(request, deadline).await }).await;
+        });
     }
 
     /// A copy that was on its way for seconds.
@@ -242,13 +276,26 @@ impl TxnClients {
         });
     }
 
-    async fn tell(&self, draw: &mut Draw, key: &Key, command: &TxnCommand) -> Told {
+    /// As is the coordinator's pace.
+    async fn tell(&self, draw: &mut Draw, plan: &Plan, key: &Key, command: &TxnCommand) -> Told {
         let tries = draw.one_of(&[1, TRIES]);
+        if let Pace::Transfer = plan.pace {
+            return self.tell_again(key, command, (tries * EAGER, millis(3))).await;
+        }
         self.tell_patiently(key, command, tries).await
     }
 
-    /// Sends `command` to whoever leads the Region of `key`, until there is an answer.
     async fn tell_patiently(&self, key: &Key, command: &TxnCommand, tries: u32) -> Told {
+        self.tell_again(key, command, (tries, millis(150))).await
+    }
+
+    /// Sends `command` to whoever leads the Region of `key`, until there is an answer.
+    async fn tell_again(
+        &self,
+        key: &Key,
+        command: &TxnCommand,
+        (tries, pause): (u32, Duration),
+    ) -> Told {
         let mut may_have_arrived = false;
         for _ in 0..tries {
             match self.tell_leader(key, command.clone()).await {
@@ -267,7 +314,7 @@ impl TxnClients {
                 Some(Err(error)) => may_have_arrived |= error.class() != Class::Retry,
                 None => may_have_arrived = true,
             }
-            tokio::time::sleep(millis(150)).await;
+            tokio::time::sleep(pause).await;
         }
         if may_have_arrived { Told::Unsure } else { Told::NotDone }
     }
@@ -280,12 +327,9 @@ impl TxnClients {
     ) -> Option<Result<TxnResult, RegionError>> {
         const PATIENCE: Duration = Duration::from_secs(2);
         let nobody = Some(Err(RegionError::StaleCommand));
-        let Some(led) = self.leader(key) else { return nobody };
+        let Some(led) = self.heir(key) else { return nobody };
         let Some((_, gate)) = self.world.door(led.node) else { return nobody };
-        let target = RegionTarget { region: led.region, epoch: led.epoch };
-        let body = RegionBody::Txn(Box::new(command));
-        let store = troupe_types::StoreId(led.node.get());
-        let request = RegionRequest { store, target, body, traces: TraceTags::NONE };
+        let request = led.request(RegionBody::Txn(Box::new(command)));
         let life = self.world.with_life(led.node, |life| {
             (life.stores.clone(), life.env.power.clone(), life.env.now().after(PATIENCE))
         });
@@ -303,21 +347,38 @@ impl TxnClients {
         }
     }
 
+    /// Who leads the Region of `key` under a lease.
     fn leader(&self, key: &Key) -> Option<Led> {
-        let claims = self.world.claims();
-        let shape = self.world.shapes().into_values().find(|shape| shape.range.contains(key))?;
-        let claim = claims.into_iter().find(|one| one.region == shape.id && one.has_lease)?;
-        let (node, term) = (NodeId(claim.store.get()), claim.term);
-        Some(Led { node, region: shape.id, epoch: shape.epoch, term })
+        self.led_by(key, |claim| claim.has_lease)
+    }
+
+    /// Who says that it leads in the newest term, lease or not.
+    fn heir(&self, key: &Key) -> Option<Led> {
+        self.led_by(key, |claim| claim.leads)
+    }
+
+    fn led_by(&self, key: &Key, is_it: impl Fn(&Claim) -> bool) -> Option<Led> {
+        let shape = self.world.shape_of(key)?;
+        let claims = self.world.claims().into_iter();
+        let claim = claims.filter(|claim| claim.region == shape.id && is_it(claim));
+        let claim = claim.max_by_key(|claim| claim.term)?;
+        Some(Led { node: NodeId(claim.store.get()), shape, term: claim.term })
     }
 }
 
 /// Where a Region is led.
 struct Led {
     node: NodeId,
-    region: RegionId,
-    epoch: troupe_types::RegionEpoch,
+    shape: Region,
     term: Term,
+}
+
+impl Led {
+    fn request(&self, body: RegionBody) -> RegionRequest {
+        let target = RegionTarget { region: self.shape.id, epoch: self.shape.epoch };
+        let store = StoreId(self.node.get());
+        RegionRequest { store, target, body, traces: TraceTags::NONE }
+    }
 }
 
 impl Plan {
