@@ -21,7 +21,7 @@ use troupe_types::txn::{
     Assertion, Mutation, MutationOp, PessimisticAction, Prewrite, TxnCommand, TxnError, TxnReply,
     TxnResult,
 };
-use troupe_types::{Class, Key, NodeId, RegionId, Term, Timestamp, TraceTags};
+use troupe_types::{Class, Code, Key, NodeId, RegionId, Term, Timestamp, TraceTags};
 
 /// How a command ended.
 enum Told {
@@ -199,6 +199,8 @@ impl TxnClients {
             // Nobody else commits it.
             Told::Answer(Err(TxnError::CommitTsExpired { .. } | TxnError::LockNotFound { .. }))
             | Told::NotDone => (Fate::Failed, None),
+            // Whatever was there may be collected: nobody can tell any more.
+            Told::Answer(Err(error)) if error.code() == Code::SnapshotGone => (Fate::Unknown, None),
             Told::Answer(Err(error)) => panic!("a commit is refused: {error}"),
             Told::Unsure => (Fate::Unknown, None),
         }
