@@ -11,6 +11,7 @@
 //! | `bank` | transfers between accounts |
 //! | `fork` | keys that are written once |
 //! | `slow` | coordinators that take their time, come late, or go away |
+//! | `tell` | commands straight to the leader of a key |
 //! | `end` | the last look: everything is served, no lock is left, all was as promised |
 mod bank;
 mod draw;
@@ -21,6 +22,7 @@ mod once;
 mod reads;
 mod session;
 mod slow;
+mod tell;
 
 use super::checkers::txn::book::{Book, Counts};
 use super::checkers::txn::stamps::Stamped;

@@ -4,33 +4,19 @@
 use super::draw::Draw;
 use super::lists::{list_key, list_of, to_bytes};
 use super::reads::Way;
+use super::tell::Told;
 use super::{Heard, TxnClients, Values};
-use crate::sim::checkers::order::Claim;
 use crate::sim::checkers::txn::book::ListEnd;
-use crate::sim::log::Place;
 use crate::sim::net::millis;
 use crate::workload::txn::{Fate, Level, ListStep};
 use std::rc::Rc;
-use std::time::Duration;
 use tokio::time::Instant;
 use troupe_actors::kv_service::{CallOptions, KvService};
-use troupe_actors::node::RegionService;
-use troupe_types::error::RegionError;
-use troupe_types::request::{AdminCommand, RegionBody, RegionReply, RegionRequest, RegionTarget};
 use troupe_types::txn::session::CommitProtocol;
 use troupe_types::txn::{
     Assertion, Mutation, MutationOp, PessimisticAction, Prewrite, TxnCommand, TxnError, TxnReply,
-    TxnResult,
 };
-use troupe_types::{Class, Key, NodeId, Peer, Region, StoreId, Term, Timestamp, TraceTags};
-
-/// How a command ended.
-enum Told {
-    Answer(TxnResult),
-    /// It had no effect.
-    NotDone,
-    Unsure,
-}
+use troupe_types::{Code, Key, NodeId, Timestamp};
 
 /// Times that a command is sent.
 const TRIES: u32 = 8;
@@ -207,6 +193,8 @@ impl TxnClients {
             // Nobody else commits it.
             Told::Answer(Err(TxnError::CommitTsExpired { .. } | TxnError::LockNotFound { .. }))
             | Told::NotDone => (Fate::Failed, None),
+            // Whatever was there may be collected: nobody can tell any more.
+            Told::Answer(Err(error)) if error.code() == Code::SnapshotGone => (Fate::Unknown, None),
             Told::Answer(Err(error)) => panic!("a commit is refused: {error}"),
             Told::Unsure => (Fate::Unknown, None),
         }
@@ -246,25 +234,6 @@ impl TxnClients {
         }
     }
 
-    fn order_transfer(&self, draw: &mut Draw, led: &Led) {
-        let voters = led.shape.peers.iter().copied();
-        let others: Vec<Peer> =
-            voters.filter(|peer| peer.store != StoreId(led.node.get())).collect();
-        if others.is_empty() {
-            return;
-        }
-        let to = draw.one_of(&others);
-        let life = self.world.with_life(led.node, |life| {
-            (life.stores.clone(), life.gate.clone(), life.env.now().after(Duration::from_secs(2)))
-        });
-        let Some((stores, gate, deadline)) = life else { return };
-        let request = led.request(RegionBody::Admin(AdminCommand::TransferLeader { to }));
-        // Whether it is obeyed will show.
-        actix_rt::spawn(async move {
-            let _ = gate.gated(async move { stores.serve(request, deadline).await }).await;
-        });
-    }
-
     /// A copy that was on its way for seconds.
     fn repeat_later(self: &Rc<Self>, draw: &mut Draw, key: Key, command: TxnCommand) {
         let (clients, pause) = (self.clone(), draw.ms(100, 6_000));
@@ -283,101 +252,6 @@ impl TxnClients {
             return self.tell_again(key, command, (tries * EAGER, millis(3))).await;
         }
         self.tell_patiently(key, command, tries).await
-    }
-
-    async fn tell_patiently(&self, key: &Key, command: &TxnCommand, tries: u32) -> Told {
-        self.tell_again(key, command, (tries, millis(150))).await
-    }
-
-    /// Sends `command` to whoever leads the Region of `key`, until there is an answer.
-    async fn tell_again(
-        &self,
-        key: &Key,
-        command: &TxnCommand,
-        (tries, pause): (u32, Duration),
-    ) -> Told {
-        let mut may_have_arrived = false;
-        for _ in 0..tries {
-            match self.tell_leader(key, command.clone()).await {
-                Some(Ok(answer)) => {
-                    let (name, at) = (command.name(), command.start_ts().unwrap_or_default());
-                    let line = format_args!("{name} of {at} at {key:?}: {answer:?}");
-                    self.world.log.note(Place::World, line);
-                    // An earlier sending may still be waiting, and find another state.
-                    let is_open = may_have_arrived && matches!(command, TxnCommand::Prewrite(_));
-                    return match answer {
-                        Ok(TxnReply::Prewritten { .. }) => Told::Answer(answer),
-                        _ if is_open => Told::Unsure,
-                        _ => Told::Answer(answer),
-                    };
-                }
-                Some(Err(error)) => may_have_arrived |= error.class() != Class::Retry,
-                None => may_have_arrived = true,
-            }
-            tokio::time::sleep(pause).await;
-        }
-        if may_have_arrived { Told::Unsure } else { Told::NotDone }
-    }
-
-    /// `None`: its node crashed, or does not answer.
-    async fn tell_leader(
-        &self,
-        key: &Key,
-        command: TxnCommand,
-    ) -> Option<Result<TxnResult, RegionError>> {
-        const PATIENCE: Duration = Duration::from_secs(2);
-        let nobody = Some(Err(RegionError::StaleCommand));
-        let Some(led) = self.heir(key) else { return nobody };
-        let Some((_, gate)) = self.world.door(led.node) else { return nobody };
-        let request = led.request(RegionBody::Txn(Box::new(command)));
-        let life = self.world.with_life(led.node, |life| {
-            (life.stores.clone(), life.env.power.clone(), life.env.now().after(PATIENCE))
-        });
-        let (stores, power, deadline) = life?;
-        tokio::select! {
-            biased;
-            () = power.until_cut() => None,
-            answer = gate.gated(async move { stores.serve(request, deadline).await }) => {
-                Some(answer.map(|reply| match reply {
-                    RegionReply::Txn(answer) => *answer,
-                    other => panic!("a command is answered {other:?}"),
-                }))
-            }
-            () = tokio::time::sleep(PATIENCE * 2) => None,
-        }
-    }
-
-    /// Who leads the Region of `key` under a lease.
-    fn leader(&self, key: &Key) -> Option<Led> {
-        self.led_by(key, |claim| claim.has_lease)
-    }
-
-    /// Who says that it leads in the newest term, lease or not.
-    fn heir(&self, key: &Key) -> Option<Led> {
-        self.led_by(key, |claim| claim.leads)
-    }
-
-    fn led_by(&self, key: &Key, is_it: impl Fn(&Claim) -> bool) -> Option<Led> {
-        let shape = self.world.shape_of(key)?;
-        let claims = self.world.claims().into_iter();
-        let claim = claims.filter(|claim| claim.region == shape.id && is_it(claim));
-        let claim = claim.max_by_key(|claim| claim.term)?;
-        Some(Led { node: NodeId(claim.store.get()), shape, term: claim.term })
-    }
-}
-
-/// Where a Region is led.
-struct Led {
-    node: NodeId,
-    shape: Region,
-    term: Term,
-}
-
-impl Led {
-    fn request(&self, body: RegionBody) -> RegionRequest {
-        let target = RegionTarget { region: self.shape.id, epoch: self.shape.epoch };
-        let store = StoreId(self.node.get());
-        RegionRequest { store, target, body, traces: TraceTags::NONE }
     }
 }
 
