@@ -32,6 +32,7 @@ impl TxnClients {
     pub async fn finish(&self) -> Verdict {
         let is_idle = || ready(self.running.get() == 0);
         self.world.until("clients of transactions to end", LIVENESS, is_idle).await;
+        assert_eq!(*self.broken.borrow(), Vec::<String>::new(), "clients expect what they hear");
         for node in self.world.ids() {
             self.serve_everything(node).await;
         }

@@ -30,13 +30,16 @@ use super::net::millis;
 use super::world::World;
 use crate::workload::txn::Fate;
 use draw::Draw;
+use futures::FutureExt;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::Duration;
 use troupe_actors::env::Rngs;
 use troupe_actors::kv_service::{CallOptions, KvService, ServiceError};
+use troupe_actors::supervision::life::panic_message;
 use troupe_types::key::txn_key;
 use troupe_types::request::Consistency;
 use troupe_types::txn::session::{TxnMode, TxnSettings};
@@ -86,6 +89,8 @@ pub struct TxnClients {
     forked: Cell<u32>,
     is_over: Cell<bool>,
     running: Cell<u32>,
+    /// Panics of clients: what they did not expect.
+    broken: RefCell<Vec<String>>,
 }
 
 /// What came of a call through a node.
@@ -131,6 +136,7 @@ impl TxnClients {
             forked: Cell::new(0),
             is_over: Cell::new(false),
             running: Cell::new(0),
+            broken: RefCell::default(),
         });
         clients.open_accounts(&mut draw).await;
         let mix = clients.mix;
@@ -139,8 +145,7 @@ impl TxnClients {
             for _ in 0..count {
                 number += 1;
                 let draw = Draw::new(world.rngs.rng(&format!("transactions {number}")));
-                clients.running.set(clients.running.get() + 1);
-                actix_rt::spawn(clients.clone().run(number, kind, draw));
+                clients.spawn(clients.clone().run(number, kind, draw));
             }
         };
         start(mix.list_clients, Kind::Lists);
@@ -172,7 +177,18 @@ impl TxnClients {
                 Kind::Slow => self.slow_step(&mut draw, &mut values).await,
             }
         }
-        self.running.set(self.running.get() - 1);
+    }
+
+    /// Runs `work` beside the others; what is wrong with it is said in the end.
+    fn spawn(self: &Rc<Self>, work: impl Future<Output = ()> + 'static) {
+        let clients = self.clone();
+        clients.running.set(clients.running.get() + 1);
+        actix_rt::spawn(async move {
+            if let Err(panic) = AssertUnwindSafe(work).catch_unwind().await {
+                clients.broken.borrow_mut().push(panic_message(panic.as_ref()));
+            }
+            clients.running.set(clients.running.get() - 1);
+        });
     }
 
     /// How a transaction runs.

@@ -237,11 +237,9 @@ impl TxnClients {
     /// A copy that was on its way for seconds.
     fn repeat_later(self: &Rc<Self>, draw: &mut Draw, key: Key, command: TxnCommand) {
         let (clients, pause) = (self.clone(), draw.ms(100, 6_000));
-        clients.running.set(clients.running.get() + 1);
-        actix_rt::spawn(async move {
+        self.spawn(async move {
             tokio::time::sleep(pause).await;
             let _ = clients.tell_patiently(&key, &command, 1).await;
-            clients.running.set(clients.running.get() - 1);
         });
     }
 
