@@ -1,4 +1,5 @@
 //! The whole gateway over a service layer whose Stores and PD live in memory.
+mod client;
 mod cluster;
 mod fake;
 mod kv;

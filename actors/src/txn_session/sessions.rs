@@ -31,6 +31,8 @@ const REMEMBERED: usize = 4096;
 pub struct SessionOptions {
     /// Most open transactions.
     pub open: usize,
+    /// Most bytes of the writes of each.
+    pub bytes: usize,
 }
 
 /// What the interactive transactions of a node need.
@@ -153,6 +155,7 @@ impl TxnSessions {
         let store = self.parts.store;
         let id = TxnId { store, start_ts: txn.start_ts, nonce: self.nonces.next_u64() };
         txn.primary = Some(session_key(&id));
+        txn.buffer_bytes = self.parts.options.bytes;
         let clocks = (cx.now(), cx.env().clock.unix());
         let core = SessionCore::new((id, txn.settings), idle, clocks);
         let state = core.state(cx.now());

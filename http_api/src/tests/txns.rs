@@ -141,6 +141,22 @@ async fn bounds_are_kept() {
 }
 
 #[actix_web::test]
+async fn a_transaction_has_a_largest_size_and_goes_on_below_it() {
+    let mut config = Config::default();
+    config.limits.txn_session_bytes = troupe_config::units::ByteSize::kib(4);
+    let (state, _fake) = gateway_with_sessions(config);
+    let app = app!(state);
+    let path = begin!(app, json!({}));
+    let put = |key: &str, bytes: usize| json!([{"put": {"key": key, "value": "v".repeat(bytes)}}]);
+    assert_eq!(ops!(app, path, put("a", 3000)).status, 200);
+    let large = ops!(app, path, put("b", 3000));
+    assert_eq!((large.status.as_u16(), large.code()), (413, "TOO_LARGE".into()));
+    assert_eq!(ops!(app, path, put("b", 300)).status, 200, "nothing was left of what was refused");
+    assert_eq!(commit!(app, path).json()["state"], "committed");
+    assert_eq!(send!(app, request("GET", "/v1/kv/keys/b")).json()["value"], "v".repeat(300));
+}
+
+#[actix_web::test]
 async fn what_is_in_the_way_of_a_pessimistic_transaction() {
     let (state, _fake) = gateway_with_sessions(Config::default());
     let app = app!(state);

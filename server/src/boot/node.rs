@@ -175,9 +175,13 @@ impl Wiring {
 }
 
 /// Starts what holds interactive transactions, unless the node has no Store to name it in their ids.
-fn start_sessions(service: &KvService, stores: &LocalStores, open: usize) -> Option<Arc<Sessions>> {
+fn start_sessions(
+    service: &KvService,
+    stores: &LocalStores,
+    options: SessionOptions,
+) -> Option<Arc<Sessions>> {
     let store = stores.iter().next()?.id;
-    let parts = SessionsParts { service: service.clone(), store, options: SessionOptions { open } };
+    let parts = SessionsParts { service: service.clone(), store, options };
     let sessions = txn_session::start(parts, ActorId(0));
     let served: Arc<dyn SessionService> = sessions.clone();
     stores.serve_sessions(&served);
@@ -255,7 +259,7 @@ impl Node {
             pd: pd_caller,
             directory: wiring.directory.clone(),
         });
-        let sessions = start_sessions(&service, &stores, config.limits.txn_open);
+        let sessions = start_sessions(&service, &stores, options::sessions(&config));
         let gc = gc::start(
             GcParts {
                 env: env.clone(),

@@ -9,6 +9,7 @@ use troupe_actors::store::collector::CollectOptions;
 use troupe_actors::store::core::ChoreTimes;
 use troupe_actors::supervision::Policy;
 use troupe_actors::transport::{ServerOptions, TransportOptions};
+use troupe_actors::txn_session::SessionOptions;
 use troupe_config::Config;
 use troupe_pd_actor::PdOptions;
 use troupe_storage::engine::rocks::RocksOptions;
@@ -21,6 +22,11 @@ pub(super) fn cells(config: &Config) -> CellOptions {
         yield_after_messages: config.actors.yield_after_messages,
         recorder_inputs: config.actors.recorder_inputs,
     }
+}
+
+pub(super) fn sessions(config: &Config) -> SessionOptions {
+    let limits = &config.limits;
+    SessionOptions { open: limits.txn_open, bytes: limits.txn_session_bytes.as_usize() }
 }
 
 fn core(config: &Config) -> CoreOptions {

@@ -306,7 +306,7 @@ impl SimNode {
             SessionsParts {
                 service: service.clone(),
                 store: self.store,
-                options: SessionOptions { open: OPEN_TXNS },
+                options: SessionOptions { open: OPEN_TXNS, bytes: 1 << 20 },
             },
             ActorId(0),
         );

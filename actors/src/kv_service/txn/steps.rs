@@ -16,7 +16,7 @@ use troupe_types::txn::session::{TxnIsolation, TxnMode, TxnOp, TxnOpResult, TxnS
 use troupe_types::txn::{TxnError, TxnRow};
 use troupe_types::{Code, Key, KeyRange, Moment, Timestamp, UnixMillis};
 
-/// Most bytes of a transaction's writes.
+/// Most bytes of the writes of a transaction in one request; gateways allow less.
 const BUFFER_BYTES: usize = 64 << 20;
 /// Most bytes of the rows that one scan answers.
 const SCAN_BYTES: u64 = 8 << 20;
@@ -34,6 +34,8 @@ pub(crate) struct Transaction {
     /// When `start_ts` was had, by the clock of this node.
     pub(crate) began: Moment,
     pub(crate) buffer: WriteBuffer,
+    /// Most bytes of the buffer.
+    pub(crate) buffer_bytes: usize,
     pub(crate) reads: ReadSet,
     /// Keys that are locked.
     pub(crate) locked: BTreeSet<Key>,
@@ -53,6 +55,7 @@ impl Transaction {
             for_update_ts: start_ts,
             began,
             buffer: WriteBuffer::default(),
+            buffer_bytes: BUFFER_BYTES,
             reads: ReadSet::default(),
             locked: BTreeSet::new(),
             may_be_locked: BTreeSet::new(),
@@ -99,11 +102,11 @@ impl Transaction {
     }
 
     fn check_size(&self) -> Result<(), ServiceError> {
-        if self.buffer.bytes() <= BUFFER_BYTES {
+        let (written, allowed) = (self.buffer.bytes(), self.buffer_bytes);
+        if written <= allowed {
             return Ok(());
         }
-        let detail =
-            format!("{} bytes are written, {BUFFER_BYTES} are allowed", self.buffer.bytes());
+        let detail = format!("{written} bytes are written, {allowed} are allowed");
         Err(Inner::error(Code::TooLarge, detail))
     }
 }
