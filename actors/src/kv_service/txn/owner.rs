@@ -11,10 +11,28 @@ use troupe_types::request::{RegionBody, RegionReply, RegionRequest, RegionTarget
 use troupe_types::txn::session::{
     SessionError, SessionPhase, SessionReply, SessionRequest, SessionState, TxnId,
 };
-use troupe_types::{Class, Code, RegionEpoch, SYSTEM_REGION, StoreId, UnixMillis};
+use troupe_types::{Class, Code, Moment, RegionEpoch, SYSTEM_REGION, StoreId, UnixMillis};
 
 /// How long an owner is looked for before the record of its transaction is asked instead.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Since when the node of an owner does not answer at all. One that refuses is alive, and so may be
+/// the transaction that it holds: whoever asks the record ends it.
+#[derive(Default)]
+struct Silence(Option<Moment>);
+
+impl Silence {
+    /// Notes how the latest request failed.
+    fn is_too_long(&mut self, failure: &Failure, now: Moment) -> bool {
+        match failure {
+            Failure::Transport(_) => now.since(*self.0.get_or_insert(now)) >= PATIENCE,
+            Failure::Region(_) => {
+                self.0 = None;
+                false
+            }
+        }
+    }
+}
 
 impl Inner {
     pub(super) async fn ask_session(
@@ -36,8 +54,7 @@ impl Inner {
         causes: &mut Causes,
     ) -> Result<SessionReply, ServiceError> {
         let owner = self.owner_of(request)?;
-        let began = self.parts.env.now();
-        let mut pauses = Pauses::default();
+        let (mut silence, mut pauses) = (Silence::default(), Pauses::default());
         loop {
             if self.parts.env.now() >= o.deadline {
                 return Err(self.out_of_time(causes));
@@ -66,9 +83,8 @@ impl Inner {
             if let Reaction::Fail(code) = reaction {
                 return Err(session_failed(self.failed(code, &failure, causes)));
             }
-            if let Some(id) = request.id()
-                && self.parts.env.now().since(began) >= PATIENCE
-            {
+            let is_gone = silence.is_too_long(&failure, self.parts.env.now());
+            if let Some(id) = request.id().filter(|_| is_gone) {
                 return KvService(self.clone()).without_owner(&id, request, None, o).await;
             }
             self.pause(pauses.next(&reaction), o.deadline).await;
