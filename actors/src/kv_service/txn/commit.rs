@@ -248,10 +248,15 @@ impl Inner {
 
     /// What is left to do for a transaction that prewrote nothing.
     pub(crate) fn release(&self, txn: &Transaction) -> Aftermath {
-        if txn.may_be_locked.is_empty() {
+        self.release_if(txn, |_| true)
+    }
+
+    /// The same, of some keys.
+    pub(crate) fn release_if(&self, txn: &Transaction, wanted: impl Fn(&Key) -> bool) -> Aftermath {
+        let keys: Vec<Key> = txn.may_be_locked.iter().filter(|key| wanted(key)).cloned().collect();
+        if keys.is_empty() {
             return Aftermath::Nothing;
         }
-        let keys = txn.may_be_locked.iter().cloned().collect();
         let (start_ts, for_update_ts) = (txn.start_ts, txn.for_update_ts);
         Aftermath::Release { keys, start_ts, for_update_ts }
     }

@@ -122,9 +122,7 @@ impl KvService {
 
     /// Releases what `txn` may have locked without using it.
     pub(crate) fn stray_locks(&self, txn: &Transaction) -> Aftermath {
-        let mut stray = txn.clone();
-        stray.may_be_locked.retain(|key| !txn.buffer.holds(key));
-        self.0.release(&stray)
+        self.0.release_if(txn, |key| !txn.buffer.holds(key))
     }
 
     /// All locks of a transaction that is given up.
