@@ -39,6 +39,8 @@ step "another one locks a key, and the node that holds it is killed"
 use_node 3
 begin_with_lock 10m locked
 use_node 1
+get /v1/locks
+expect '[.items[].key] == ["locked"]'
 put '/v1/kv/keys/locked?timeout=3s' next
 expect_status 409
 expect_json .code LOCK_WAIT_TIMEOUT

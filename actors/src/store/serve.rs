@@ -26,6 +26,7 @@ use troupe_types::request::{
 };
 use troupe_types::{LogIndex, Moment, ReadCommand, RegionError, StoreId, WriteCommand};
 
+mod locks;
 mod txn;
 
 #[cfg(test)]
@@ -47,6 +48,10 @@ impl RegionService for LocalStores {
         let served = async move {
             let RegionRequest { target, body, .. } = request;
             match body {
+                RegionBody::Read {
+                    command: ReadCommand::ScanLocks { range, max_ts, limit },
+                    consistency: Consistency::Leader,
+                } => store.all_locks(target, (range, max_ts, limit), deadline).await,
                 RegionBody::Read { command, consistency } => {
                     store.read(target, command, consistency, deadline).await
                 }

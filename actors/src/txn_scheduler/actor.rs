@@ -4,7 +4,8 @@ use super::core::{Input, Output, SchedulerCore, SchedulerOptions, Task};
 use super::execute::{Execute, Executor, Job};
 use super::flights::Flights;
 use super::messages::{
-    CommandExecuted, DeadlockFound, LeadChanged, LockWaitsQuery, Report, SubmitTxn, Waiter,
+    CommandExecuted, DeadlockFound, LeadChanged, LockWaitsQuery, RememberedLocksQuery, Report,
+    SubmitTxn, Waiter,
 };
 use super::{ConcurrencyManager, SchedulerHandle};
 use crate::cell::{Acts, Cx, Mailbox, Message, On, Port, Refused};
@@ -80,6 +81,7 @@ pub fn start(parts: SchedulerParts, parent: ActorId) -> SchedulerHandle {
         submit: port(&slot),
         lead_changed: port(&slot),
         lock_waits: port(&slot),
+        remembered: port(&slot),
         executed: port(&slot),
         flights: flights.clone(),
     };
@@ -318,6 +320,13 @@ impl On<DeadlockFound> for TxnScheduler {
     fn on(&mut self, message: DeadlockFound, cx: &mut Cx<'_, Self>) {
         let DeadlockFound { id, edge, cycle } = message;
         self.step(Input::WaitJudged { id, edge, cycle }, cx);
+    }
+}
+
+impl On<RememberedLocksQuery> for TxnScheduler {
+    fn on(&mut self, message: RememberedLocksQuery, _: &mut Cx<'_, Self>) {
+        let RememberedLocksQuery { region, range, max_ts, limit, reply } = message;
+        reply.send(self.core.remembered().in_range(region, &range, (max_ts, limit)));
     }
 }
 

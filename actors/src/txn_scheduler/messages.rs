@@ -5,7 +5,7 @@ use crate::trace::Current;
 use troupe_types::request::{RegionResult, RegionTarget};
 use troupe_types::txn::deadlock::{LockWait, WaitEdge};
 use troupe_types::txn::{LockInfo, TxnCommand};
-use troupe_types::{Moment, Peer, RegionError, RegionId, Term};
+use troupe_types::{KeyRange, Moment, Peer, RegionError, RegionId, Term, Timestamp};
 
 /// Who waits for a command, and the traces that it belongs to.
 #[derive(Debug)]
@@ -129,6 +129,26 @@ pub struct DeadlockFound {
 impl Message for DeadlockFound {
     const NAME: &'static str = "DeadlockFound";
     const DELIVERY: Delivery = Delivery::Droppable;
+}
+
+/// Gateway → TxnScheduler: which locks of a Region are only remembered? Idempotent.
+#[derive(Debug)]
+pub struct RememberedLocksQuery {
+    /// Of this Region.
+    pub region: RegionId,
+    /// On keys of this part of it.
+    pub range: KeyRange,
+    /// Of transactions that began by then.
+    pub max_ts: Timestamp,
+    /// At most so many.
+    pub limit: usize,
+    /// Answered at once, in key order.
+    pub reply: ReplyTo<Vec<LockInfo>>,
+}
+
+impl Message for RememberedLocksQuery {
+    const NAME: &'static str = "RememberedLocksQuery";
+    const DELIVERY: Delivery = Delivery::Ask;
 }
 
 /// Gateway → TxnScheduler: who waits for locks here? Idempotent.

@@ -28,8 +28,7 @@
 //! also before a voluntary transfer, and with a crash of this actor. A lost lock costs a transaction a
 //! conflict at most: its prewrite makes the lock anew if nobody has committed since.
 //!
-//! Left out: locks in memory are not handed over to the next leader, and are not among those that
-//! [`ScanLocks`](troupe_types::ReadCommand::ScanLocks) finds.
+//! Left out: locks in memory are not handed over to the next leader.
 //!
 //! | to change | look at |
 //! |---|---|
@@ -48,7 +47,8 @@ pub use actor::{SchedulerParts, TxnScheduler, start};
 pub use concurrency::ConcurrencyManager;
 pub use core::SchedulerOptions;
 pub use messages::{
-    CommandExecuted, DeadlockFound, LeadChanged, LockWaitsQuery, Report, SubmitTxn, Waiter,
+    CommandExecuted, DeadlockFound, LeadChanged, LockWaitsQuery, RememberedLocksQuery, Report,
+    SubmitTxn, Waiter,
 };
 
 use crate::cell::Port;
@@ -65,6 +65,8 @@ pub struct SchedulerHandle {
     pub lead_changed: Port<LeadChanged>,
     /// Lists who waits.
     pub lock_waits: Port<LockWaitsQuery>,
+    /// Lists locks that are not replicated.
+    pub remembered: Port<RememberedLocksQuery>,
     /// Takes reports of executions.
     executed: Port<CommandExecuted>,
     flights: Arc<flights::Flights>,

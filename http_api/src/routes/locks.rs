@@ -28,9 +28,9 @@ pub const OPERATIONS: &[Operation] = &[
         name: "locks",
         tag: "txn",
         summary: "Locks of transactions",
-        about: "Those that are stored, in key order, of the whole transactional space or a range. \
-                Pessimistic locks that a leader holds in memory alone are not among them; who waits \
-                for one is shown by `GET /v1/deadlocks`.",
+        about: "In key order, of the whole transactional space or a range; pessimistic locks that a \
+                leader holds in memory alone are among them. Who waits for one is shown by \
+                `GET /v1/deadlocks`.",
         params: &[
             query("prefix", Holds::Text, "Of keys that begin like this."),
             query("start", Holds::Text, "First key of the range."),

@@ -1,10 +1,10 @@
 //! Steps, commits and rollbacks while everything works.
 use super::cluster::{SECOND, in_cluster, sleep};
-use super::talk::{get, k, pessimistic, plan, put, text};
+use super::talk::{get, k, options, pessimistic, plan, put, text};
 use troupe_types::txn::session::{
     CommittedBy, SessionPhase, SessionReply, SessionRequest, TxnIsolation, TxnOp, TxnSettings,
 };
-use troupe_types::{Code, NodeId};
+use troupe_types::{Code, KeyRange, NodeId};
 
 const N1: NodeId = NodeId(1);
 const N2: NodeId = NodeId(2);
@@ -70,6 +70,26 @@ fn locks_outlive_their_time_to_live_while_the_client_is_there() {
         }
         assert!(matches!(cluster.commit(N1, id).await, Ok(SessionPhase::Committed { .. })));
         assert_eq!(cluster.value(N2, "a").await.as_deref(), Some("mine"));
+    });
+}
+
+#[test]
+fn locks_that_a_leader_only_remembers_are_listed_with_the_others() {
+    in_cluster(plan(3_011), |cluster| async move {
+        let id = cluster.begin(N1, pessimistic()).await;
+        cluster.ops(N1, id, vec![put("a", "1"), put("b", "2"), put("z", "3")]).await.unwrap();
+        let service = cluster.service(N2);
+        let mut left = Some(KeyRange::new(k(""), k("zz")));
+        let mut listed = Vec::new();
+        while let Some(range) = left {
+            let o = options(&service, 10 * SECOND);
+            let (locks, rest) = service.txn_locks(range, None, 1, &o).await.unwrap();
+            listed.extend(locks.into_iter().map(|lock| (lock.key, lock.start_ts)));
+            left = rest;
+        }
+        assert_eq!(listed, ["a", "b", "z"].map(|key| (k(key), id.start_ts)));
+        cluster.rollback(N2, id).await.unwrap();
+        cluster.wait_until_unlocked(N1).await;
     });
 }
 

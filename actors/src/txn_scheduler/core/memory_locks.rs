@@ -3,7 +3,8 @@
 //! lock costs a transaction at most a conflict, never its atomicity.
 use std::collections::BTreeMap;
 use troupe_storage::mvcc::Lock;
-use troupe_types::{Key, RegionId, Term};
+use troupe_types::txn::LockInfo;
+use troupe_types::{Key, KeyRange, RegionId, Term, Timestamp};
 
 /// Bytes of a lock beside its keys.
 const OVERHEAD: usize = 128;
@@ -55,6 +56,21 @@ impl MemoryLocks {
         };
         let of = |key: &Key| held.locks.get(key).map(|lock| (key.clone(), lock.clone()));
         (held.term, keys.into_iter().filter_map(of).collect())
+    }
+
+    /// Locks in `range` of transactions that began at or below `max_ts`, at most `limit`, in key order.
+    #[must_use]
+    pub fn in_range(
+        &self,
+        region: RegionId,
+        range: &KeyRange,
+        (max_ts, limit): (Timestamp, usize),
+    ) -> Vec<LockInfo> {
+        let Some(held) = self.regions.get(&region) else { return Vec::new() };
+        let inside = held.locks.range(range.start.clone()..);
+        let inside = inside.take_while(|(key, _)| range.contains(key));
+        let wanted = inside.filter(|(_, lock)| lock.start_ts <= max_ts).take(limit);
+        wanted.map(|(key, lock)| lock.info(key.clone())).collect()
     }
 
     /// Holds `locks` from now on, which were decided in `term`. Those of an earlier term go; those of

@@ -165,6 +165,12 @@ impl<W> SchedulerCore<W> {
         self.entries.len()
     }
 
+    /// Pessimistic locks that are not replicated.
+    #[must_use]
+    pub fn remembered(&self) -> &MemoryLocks {
+        &self.memory
+    }
+
     /// Those who wait for locks.
     #[must_use]
     pub fn waits(&self) -> &WaitQueues<W> {
