@@ -1,11 +1,13 @@
 //! The Store's actor. Messages: `messages.rs`. Guide: `mod.rs`. Decisions: `core.rs`. Disk work:
 //! `chores.rs`.
+mod garbage;
+
 use super::chores;
 use super::collector::Collector;
 use super::core::{Chore, Timetable, Unrouted, is_worth_quarantine, unrouted};
 use super::messages::{
-    Bootstrapped, GarbageCollected, LogsDurable, Measured, PeerDestroyed, PeerEnded,
-    RegionReported, ReleaseReplica, Released, SnapshotArrived, StopStore, UnroutedRaft,
+    Bootstrapped, LogsDurable, Measured, PeerDestroyed, PeerEnded, RegionReported, ReleaseReplica,
+    Released, SnapshotArrived, StopStore, UnroutedRaft,
 };
 use super::recovery;
 use super::start::StoreParts;
@@ -26,7 +28,6 @@ use troupe_types::pd::{
     PdReply, PdRequest, PdResult, RegionInstruction, RegionReport, StoreInstructions, StoreStats,
 };
 use troupe_types::request::RegionReply;
-use troupe_types::txn::gc::GcState;
 use troupe_types::{Moment, Peer, Region, RegionError, RegionId};
 
 const TIMETABLE: u64 = 1;
@@ -206,17 +207,6 @@ impl Store {
         });
     }
 
-    fn collect(&mut self, now: Moment) {
-        if !self.collector.begin(now) {
-            return;
-        }
-        let (engine, me) = (self.parts.engine.clone(), self.me.clone());
-        self.parts.collects.run(essential("the Store's collection", move || {
-            let collected = chores::or_fatal(engine.collect_garbage());
-            tell(&me, GarbageCollected { collected });
-        }));
-    }
-
     fn stats(&self, now: Moment) -> StoreStats {
         let peers = self.parts.router.list();
         let leaders = peers.iter().filter(|(_, handle)| handle.view.leads(now)).count();
@@ -272,25 +262,6 @@ impl Store {
                 Err(error) => tracing::debug!(%error, "PD took no heartbeat"),
             }
         });
-    }
-
-    /// Asks which versions are still served; counts from before it is asked.
-    fn ask_safe_point(&mut self, cx: &mut Cx<'_, Self>) {
-        let asked = cx.now();
-        self.ask_pd(PdRequest::GcState, cx, move |store, result, _| match result {
-            Ok(PdReply::Gc(state)) => store.on_safe_points(&state, asked),
-            Ok(other) => tracing::error!(?other, "PD answers a question for the safe point"),
-            Err(error) => tracing::debug!(%error, "PD told no safe point"),
-        });
-    }
-
-    fn on_safe_points(&mut self, state: &GcState, asked: Moment) {
-        let safe_point = &self.parts.safe_point;
-        // In this order: what is collected is refused before.
-        safe_point.heard(state.txn_safe_point, asked);
-        safe_point.heard_gc(state.gc_safe_point);
-        self.parts.engine.set_gc_safe_point(state.gc_safe_point);
-        self.collector.heard(state.gc_safe_point);
     }
 
     fn obey(&mut self, instructions: StoreInstructions, cx: &mut Cx<'_, Self>) {
@@ -586,19 +557,6 @@ impl On<Measured> for Store {
             self.ask_safe_point(cx);
         } else {
             self.send_reports(message.reports, cx);
-        }
-    }
-}
-
-impl On<GarbageCollected> for Store {
-    fn on(&mut self, message: GarbageCollected, cx: &mut Cx<'_, Self>) {
-        use std::sync::atomic::Ordering::Relaxed;
-        let GarbageCollected { collected } = message;
-        self.collector.ended(cx.now(), collected.has_more);
-        self.parts.garbage.runs.fetch_add(1, Relaxed);
-        self.parts.garbage.records.fetch_add(collected.records, Relaxed);
-        if collected.records > 0 {
-            tracing::debug!(records = collected.records, "old versions were collected");
         }
     }
 }
