@@ -190,7 +190,9 @@ fn modify(key: &Key, change: &RawChange) -> Modify {
     }
 }
 
-fn txn_modify(change: &TxnChange) -> Modify {
+/// A change of a transaction, as engines write it.
+#[must_use]
+pub fn txn_modify(change: &TxnChange) -> Modify {
     let cf = match change.cf {
         TxnCf::Default => Cf::Default,
         TxnCf::Lock => Cf::Lock,

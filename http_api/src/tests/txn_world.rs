@@ -1,11 +1,11 @@
 //! The transactional space of the fake cluster: the real commands on an engine in memory, one at a time.
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use troupe_storage::apply::txn_modify;
 use troupe_storage::engine::memory::MemoryEngine;
-use troupe_storage::engine::{Cf, Durability, KvEngine, Modify, WriteBatch};
+use troupe_storage::engine::{Durability, KvEngine, WriteBatch};
 use troupe_storage::read::read;
 use troupe_storage::txn::{TxnContext, execute};
-use troupe_types::command::{TxnCf, TxnChange};
 use troupe_types::request::RegionResult;
 use troupe_types::txn::{TxnCommand, TxnError, TxnResult};
 use troupe_types::{ReadCommand, ReadReply, RegionError, Timestamp};
@@ -71,24 +71,12 @@ impl TxnWorld {
             gc_safe_point: Timestamp::ZERO,
         };
         let executed = execute(command, &context).unwrap();
-        let changes = executed.changes.iter().map(modify).collect();
+        let changes = executed.changes.iter().map(txn_modify).collect();
         self.engine.write(WriteBatch { changes }, Durability::Buffered).unwrap();
         match (executed.result, executed.waits_for) {
             (Some(result), _) => result,
             (None, Some(lock)) => Err(TxnError::Locked(lock)),
             (None, None) => panic!("a command without result waits for a lock"),
         }
-    }
-}
-
-fn modify(change: &TxnChange) -> Modify {
-    let cf = match change.cf {
-        TxnCf::Default => Cf::Default,
-        TxnCf::Lock => Cf::Lock,
-        TxnCf::Write => Cf::Write,
-    };
-    match &change.value {
-        Some(value) => Modify::Put(cf, change.key.clone(), value.clone()),
-        None => Modify::Delete(cf, change.key.clone()),
     }
 }

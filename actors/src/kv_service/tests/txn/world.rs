@@ -2,11 +2,11 @@
 //! each of which can be made to wait, or to fall silent for good, at any of its commands.
 use super::*;
 use crate::kv_service::ServiceError;
+use troupe_storage::apply::txn_modify;
 use troupe_storage::engine::memory::MemoryEngine;
-use troupe_storage::engine::{Cf, Durability, KvEngine, Modify, WriteBatch};
+use troupe_storage::engine::{Durability, KvEngine, WriteBatch};
 use troupe_storage::txn::{TxnContext, execute};
 use troupe_types::UnixMillis;
-use troupe_types::command::{TxnCf, TxnChange};
 use troupe_types::txn::session::{
     CommitProtocol, Idempotency, OneShot, OneShotOutcome, TxnIsolation, TxnMode, TxnSettings,
 };
@@ -82,18 +82,6 @@ fn regions() -> Vec<Region> {
     cuts.windows(2).enumerate().map(region).collect()
 }
 
-fn modify(change: &TxnChange) -> Modify {
-    let cf = match change.cf {
-        TxnCf::Default => Cf::Default,
-        TxnCf::Lock => Cf::Lock,
-        TxnCf::Write => Cf::Write,
-    };
-    match &change.value {
-        Some(value) => Modify::Put(cf, change.key.clone(), value.clone()),
-        None => Modify::Delete(cf, change.key.clone()),
-    }
-}
-
 impl Engine {
     /// Executes a command; nobody waits for locks here.
     pub(super) fn execute(&mut self, command: &TxnCommand) -> TxnResult {
@@ -106,7 +94,7 @@ impl Engine {
             gc_safe_point: Timestamp::ZERO,
         };
         let done = execute(command, &context).unwrap();
-        let changes = done.changes.iter().map(modify).collect();
+        let changes = done.changes.iter().map(txn_modify).collect();
         self.engine.write(WriteBatch { changes }, Durability::Buffered).unwrap();
         done.result.unwrap_or_else(|| Err(TxnError::Locked(done.waits_for.unwrap())))
     }
