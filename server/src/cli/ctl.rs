@@ -1,4 +1,5 @@
 //! `troupe ctl`: look at a cluster and change it.
+use super::kv::RangeArgs;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -121,15 +122,9 @@ pub struct LockListArgs {
 /// Locks of a part of the transactional space; without any of these: of all of it.
 #[derive(Clone, Debug, Default, Args)]
 pub struct KeyRangeArgs {
-    /// Of keys that begin with this
-    #[arg(long, conflicts_with_all = ["start", "end"])]
-    pub prefix: Option<String>,
-    /// From this key on
-    #[arg(long)]
-    pub start: Option<String>,
-    /// Up to this key, without it
-    #[arg(long)]
-    pub end: Option<String>,
+    /// Of which keys.
+    #[command(flatten)]
+    pub keys: RangeArgs,
     /// These keys are hexadecimal digits
     #[arg(long)]
     pub hex: bool,

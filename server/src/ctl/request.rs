@@ -2,7 +2,7 @@
 use crate::api::{ApiRequest, Body, path_segment};
 use crate::cli::{
     BarrierCommand, CtlCommand, GcCommand, KeyRangeArgs, LockListArgs, LocksArgs, LocksCommand,
-    RegionCommand, RegionTarget, StoreCommand,
+    RangeArgs, RegionCommand, RegionTarget, StoreCommand,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -53,7 +53,7 @@ pub fn request(command: &CtlCommand) -> Option<ApiRequest> {
 }
 
 fn locks(list: &LockListArgs) -> ApiRequest {
-    let KeyRangeArgs { prefix, start, end, hex, began_by } = &list.range;
+    let KeyRangeArgs { keys: RangeArgs { prefix, start, end }, hex, began_by } = &list.range;
     ApiRequest::get("/v1/locks")
         .with_optional("prefix", prefix.as_deref())
         .with_optional("start", start.as_deref())
@@ -67,9 +67,9 @@ fn locks(list: &LockListArgs) -> ApiRequest {
 fn resolve(range: &KeyRangeArgs) -> ApiRequest {
     let bytes = |text: &String| if range.hex { json!({ "hex": text }) } else { json!(text) };
     let fields = [
-        ("prefix", range.prefix.as_ref().map(bytes)),
-        ("start", range.start.as_ref().map(bytes)),
-        ("end", range.end.as_ref().map(bytes)),
+        ("prefix", range.keys.prefix.as_ref().map(bytes)),
+        ("start", range.keys.start.as_ref().map(bytes)),
+        ("end", range.keys.end.as_ref().map(bytes)),
         ("began_by", range.began_by.as_ref().map(|text| json!(text))),
     ];
     let given = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
