@@ -8,17 +8,7 @@ CLIENTS="$(dirname "$0")/transactions.py"
 
 acknowledged() { wc -l <"$TROUPE_SCRATCH/acknowledged"; }
 has_acknowledged() { (($(acknowledged) >= $1)); }
-finds_leader() {
-    get '/v1/regions?space=kv&key=0/account/00'
-    node_that_leads_last >"$TROUPE_SCRATCH/leader"
-}
-node_that_leads_last() {
-    local store id
-    store=$(jq -er '.items[0].leader.store' <<<"$BODY") || return 1
-    get "/v1/stores/$store"
-    id=$(jq -er '.node' <<<"$BODY") || return 1
-    control ".nodes | map(.id == $id) | index(true) + 1"
-}
+finds_leader() { node_that_leads 0/account/00 kv >"$TROUPE_SCRATCH/leader"; }
 no_lock_is_left() {
     post /v1/locks/resolve '{}'
     get /v1/locks

@@ -124,10 +124,11 @@ wait_ready() {
     done
 }
 
-# Number (1 is the first) of the node with the Store that a key's leader is on.
+# KEY [SPACE]: number (1 is the first) of the node with the Store that a key's leader is on. SPACE is
+# raw or kv.
 node_that_leads() {
     local store id
-    get "/v1/regions?key=$(jq -rn --arg key "$1" '$key | @uri')"
+    get "/v1/regions?space=${2:-raw}&key=$(jq -rn --arg key "$1" '$key | @uri')"
     store=$(jq -er '.items[0].leader.store' <<<"$BODY") || return 1
     get "/v1/stores/$store"
     id=$(jq -er '.node' <<<"$BODY") || return 1
