@@ -1,9 +1,8 @@
 //! One operation over HTTP, and what its answer says about its effect.
+use super::nodes::{Nodes, Sent};
 use crate::workload::{Op, Outcome};
-use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use reqwest::{RequestBuilder, StatusCode};
 use serde_json::{Value as Json, json};
-use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::time::Duration;
 
 /// How fresh a read must be. All three promise linearizability.
@@ -45,11 +44,10 @@ pub struct Call {
 /// How much longer a client waits than it lets the node try.
 const MARGIN: Duration = Duration::from_secs(1);
 
-/// HTTP clients of a cluster.
+/// Requests of single operations.
 pub struct Api {
-    urls: Vec<String>,
-    client: Client,
-    codes: Mutex<BTreeMap<String, u64>>,
+    /// Who is asked.
+    pub nodes: Nodes,
 }
 
 /// Lower-case hexadecimal digits.
@@ -58,61 +56,33 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 impl Api {
-    /// Of nodes that listen at `urls`.
+    /// To nodes that listen at `urls`.
     #[must_use]
     pub fn new(urls: Vec<String>) -> Self {
-        let client = Client::builder().connect_timeout(Duration::from_secs(1)).build().unwrap();
-        Self { urls, client, codes: Mutex::default() }
-    }
-
-    /// How many nodes there are.
-    #[must_use]
-    pub fn nodes(&self) -> usize {
-        self.urls.len()
-    }
-
-    /// Error codes seen so far, and failures of connections by kind.
-    #[must_use]
-    pub fn codes(&self) -> BTreeMap<String, u64> {
-        self.codes.lock().unwrap().clone()
-    }
-
-    fn note(&self, code: &str) {
-        *self.codes.lock().unwrap().entry(code.to_owned()).or_default() += 1;
+        Self { nodes: Nodes::new(urls) }
     }
 
     /// Performs one operation.
     pub async fn perform(&self, call: &Call) -> Outcome {
-        let sent = self.request(call).timeout(call.patience + MARGIN).send().await;
-        let answer = match sent {
-            Ok(answer) => answer,
-            // No connection came about, so nothing was sent.
-            Err(error) if error.is_connect() => {
-                self.note("not connected");
-                return Outcome::Failed;
-            }
-            Err(error) => return self.broken(call.op, &error),
-        };
-        match self.read(call.op, answer).await {
-            Ok(outcome) => outcome,
-            Err(error) => self.broken(call.op, &error),
+        let request = self.request(call).timeout(call.patience + MARGIN);
+        match self.nodes.send(request).await {
+            Sent::Answer(status, body) => self.read(call.op, status, &body),
+            Sent::NotSent => Outcome::Failed,
+            Sent::Broken if call.op == Op::Get => Outcome::Failed,
+            Sent::Broken => Outcome::Unknown,
         }
     }
 
-    /// The connection broke, or the answer did not come in time.
-    fn broken(&self, op: Op, error: &reqwest::Error) -> Outcome {
-        self.note(if error.is_timeout() { "no answer in time" } else { "connection broken" });
-        if op == Op::Get { Outcome::Failed } else { Outcome::Unknown }
-    }
-
     fn request(&self, call: &Call) -> RequestBuilder {
-        let (base, key) = (&self.urls[call.node], hex(&call.key));
+        let (base, key) = (self.nodes.url(call.node), hex(&call.key));
         let timeout = format!("{}ms", call.patience.as_millis());
         let path = format!("{base}/v1/raw/keys/{key}?kenc=hex&timeout={timeout}");
         match call.op {
-            Op::Get => self.client.get(format!("{path}&raw&consistency={}", call.freshness.name())),
-            Op::Put(value) => self.client.put(path).body(value.to_string()),
-            Op::Delete => self.client.delete(path),
+            Op::Get => {
+                self.nodes.client.get(format!("{path}&raw&consistency={}", call.freshness.name()))
+            }
+            Op::Put(value) => self.nodes.client.put(path).body(value.to_string()),
+            Op::Delete => self.nodes.client.delete(path),
             Op::Cas { expect, new } => {
                 let expect = match expect {
                     Some(value) => json!({ "value": value.to_string() }),
@@ -121,7 +91,8 @@ impl Api {
                 let body =
                     json!({ "key": { "hex": key }, "expect": expect, "put": new.to_string() });
                 let path = format!("{base}/v1/raw/cas?timeout={timeout}");
-                self.client
+                self.nodes
+                    .client
                     .post(path)
                     .header("Content-Type", "application/json")
                     .body(body.to_string())
@@ -129,23 +100,21 @@ impl Api {
         }
     }
 
-    async fn read(&self, op: Op, answer: Response) -> reqwest::Result<Outcome> {
-        let status = answer.status();
-        let body = answer.text().await?;
+    fn read(&self, op: Op, status: StatusCode, body: &str) -> Outcome {
         if !status.is_success() {
-            return Ok(self.refused(op, status, &body));
+            return self.refused(op, status, body);
         }
-        Ok(match op {
-            Op::Get => Outcome::Read(Some(number(&body))),
+        match op {
+            Op::Get => Outcome::Read(Some(number(body))),
             Op::Put(_) | Op::Delete => Outcome::Done,
             Op::Cas { .. } => {
-                let answer: Json = serde_json::from_str(&body).expect("a reply is JSON");
+                let answer: Json = serde_json::from_str(body).expect("a reply is JSON");
                 Outcome::Swapped {
                     succeeded: answer["succeeded"].as_bool().expect("a swap says how it went"),
                     previous: answer["previous"].as_str().map(number),
                 }
             }
-        })
+        }
     }
 
     fn refused(&self, op: Op, status: StatusCode, body: &str) -> Outcome {
@@ -153,13 +122,13 @@ impl Api {
         // document: a node that was paused finds many of those.
         let problem: Json = serde_json::from_str(body).unwrap_or_default();
         let Some(code) = problem["code"].as_str() else {
-            self.note(&format!("status {} without a code", status.as_u16()));
+            self.nodes.note(&format!("status {} without a code", status.as_u16()));
             return if op == Op::Get { Outcome::Failed } else { Outcome::Unknown };
         };
         if op == Op::Get && code == "KEY_NOT_FOUND" {
             return Outcome::Read(None);
         }
-        self.note(code);
+        self.nodes.note(code);
         assert!(status != StatusCode::BAD_REQUEST, "the request was good: {body}");
         match (op, problem["outcome"].as_str()) {
             (Op::Get, _) | (_, Some("not_applied")) => Outcome::Failed,

@@ -99,7 +99,7 @@ impl Load {
     /// Starts the clients. They end after [`Load::stop`].
     #[must_use]
     pub fn start(self: &Arc<Self>) -> Vec<JoinHandle<()>> {
-        let clients = self.api.nodes() * CLIENTS_PER_NODE;
+        let clients = self.api.nodes.count() * CLIENTS_PER_NODE;
         (0..clients).map(|client| tokio::spawn(self.clone().one(client))).collect()
     }
 
@@ -131,7 +131,7 @@ impl Load {
 
     async fn one(self: Arc<Self>, client: usize) {
         let number = u32::try_from(client).unwrap();
-        let node = client % self.api.nodes();
+        let node = client % self.api.nodes.count();
         let mut rng = self.rngs.rng(&format!("client {client}"));
         let mut generator: Option<(u32, Generator)> = None;
         while !self.is_over.load(Ordering::SeqCst) {

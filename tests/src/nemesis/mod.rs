@@ -33,6 +33,7 @@ pub mod inject;
 pub mod links;
 pub mod load;
 pub mod lost;
+pub mod nodes;
 pub mod options;
 pub mod recovery;
 pub mod report;

@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub async fn until_serving(load: &Load) -> Result<Duration, String> {
     let started = Instant::now();
     let window = load.current();
-    let nodes = (0..load.api.nodes()).map(|node| through(load, &window, node));
+    let nodes = (0..load.api.nodes.count()).map(|node| through(load, &window, node));
     let answers = join_all(nodes).await;
     let wrong: Vec<String> = answers.into_iter().filter_map(Result::err).collect();
     if wrong.is_empty() { Ok(started.elapsed()) } else { Err(wrong.join("; ")) }
@@ -54,7 +54,7 @@ async fn through(load: &Load, window: &Window, node: usize) -> Result<(), String
 pub async fn until_level(load: &Load) -> Result<(), String> {
     let window = load.current();
     let places =
-        (0..load.api.nodes()).flat_map(|node| (KEYS..KEYS + PROBES).map(move |k| (node, k)));
+        (0..load.api.nodes.count()).flat_map(|node| (KEYS..KEYS + PROBES).map(move |k| (node, k)));
     let reads = places.map(|(node, key)| read(load, &window, (key, node), Freshness::Follower));
     join_all(reads).await.into_iter().collect()
 }
@@ -65,7 +65,7 @@ pub async fn until_level(load: &Load) -> Result<(), String> {
 /// A key that cannot be read within [`LIVENESS`].
 pub async fn read_all(load: &Load, window: &Window) -> Result<(), String> {
     let keys = (0..KEYS + PROBES).map(|key| {
-        let node = usize::try_from(key).unwrap() % load.api.nodes();
+        let node = usize::try_from(key).unwrap() % load.api.nodes.count();
         read(load, window, (key, node), Freshness::Majority)
     });
     join_all(keys).await.into_iter().collect()

@@ -101,7 +101,7 @@ impl Run {
         }
         self.check_all().await;
         self.check_transactions().await;
-        self.report.codes = self.load.api.codes();
+        self.report.codes = self.load.api.nodes.codes();
         if self.report.wrong.is_empty() {
             self.compare_stores().await;
         }
@@ -211,7 +211,7 @@ impl Run {
         let txns = self.txns.clone();
         let judged = tokio::task::spawn_blocking(move || txns.verdict()).await;
         let verdict = judged.expect("the checkers do not panic");
-        self.report.add_transactions(self.txns.counts(), verdict, self.txns.api().codes());
+        self.report.add_transactions(self.txns.counts(), verdict, self.txns.api().nodes.codes());
     }
 
     async fn compare_stores(&mut self) {

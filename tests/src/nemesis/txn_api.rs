@@ -1,9 +1,8 @@
 //! Requests of the transactional space over HTTP, and what their answers say about their effect.
+use super::nodes::{Nodes, Sent};
 use crate::workload::txn::Fate;
-use reqwest::Client;
+use reqwest::RequestBuilder;
 use serde_json::Value as Json;
-use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::time::Duration;
 use troupe_types::Timestamp;
 
@@ -33,35 +32,17 @@ impl Heard {
     }
 }
 
-/// HTTP clients of a cluster.
+/// Requests of the transactional space.
 pub struct TxnApi {
-    urls: Vec<String>,
-    client: Client,
-    codes: Mutex<BTreeMap<String, u64>>,
+    /// Who is asked.
+    pub nodes: Nodes,
 }
 
 impl TxnApi {
-    /// Of nodes that listen at `urls`.
+    /// To nodes that listen at `urls`.
     #[must_use]
     pub fn new(urls: Vec<String>) -> Self {
-        let client = Client::builder().connect_timeout(Duration::from_secs(1)).build().unwrap();
-        Self { urls, client, codes: Mutex::default() }
-    }
-
-    /// How many nodes there are.
-    #[must_use]
-    pub fn nodes(&self) -> usize {
-        self.urls.len()
-    }
-
-    /// Error codes seen so far, and failures of connections by kind.
-    #[must_use]
-    pub fn codes(&self) -> BTreeMap<String, u64> {
-        self.codes.lock().unwrap().clone()
-    }
-
-    fn note(&self, code: &str) {
-        *self.codes.lock().unwrap().entry(code.to_owned()).or_default() += 1;
+        Self { nodes: Nodes::new(urls) }
     }
 
     /// Posts `body` to a path of `node`, under an idempotency key if there is one.
@@ -73,8 +54,10 @@ impl TxnApi {
         patience: Duration,
     ) -> Heard {
         let between = if path.contains('?') { '&' } else { '?' };
-        let url = format!("{}{path}{between}timeout={}ms", self.urls[node], patience.as_millis());
+        let base = self.nodes.url(node);
+        let url = format!("{base}{path}{between}timeout={}ms", patience.as_millis());
         let mut request = self
+            .nodes
             .client
             .post(url)
             .header("Content-Type", "application/json")
@@ -83,40 +66,27 @@ impl TxnApi {
         if let Some(key) = key {
             request = request.header("Idempotency-Key", format!("\"{key}\""));
         }
-        self.heard(request.send().await).await
+        self.heard(request).await
     }
 
     /// Gets a path of `node`.
     pub async fn get(&self, node: usize, path: &str) -> Heard {
-        let request = self.client.get(format!("{}{path}", self.urls[node]));
-        self.heard(request.timeout(Duration::from_secs(10)).send().await).await
+        let request = self.nodes.client.get(format!("{}{path}", self.nodes.url(node)));
+        self.heard(request.timeout(Duration::from_secs(10))).await
     }
 
-    async fn heard(&self, sent: reqwest::Result<reqwest::Response>) -> Heard {
-        let broken = |error: reqwest::Error| {
-            self.note(if error.is_timeout() { "no answer in time" } else { "connection broken" });
-            Heard::Unknown
-        };
-        let answer = match sent {
-            Ok(answer) => answer,
-            // No connection came about, so nothing was sent.
-            Err(error) if error.is_connect() => {
-                self.note("not connected");
-                return Heard::Refused;
-            }
-            Err(error) => return broken(error),
-        };
-        let status = answer.status();
-        let body = match answer.text().await {
-            Ok(body) => body,
-            Err(error) => return broken(error),
+    async fn heard(&self, request: RequestBuilder) -> Heard {
+        let (status, body) = match self.nodes.send(request).await {
+            Sent::Answer(status, body) => (status, body),
+            Sent::NotSent => return Heard::Refused,
+            Sent::Broken => return Heard::Unknown,
         };
         let json: Json = serde_json::from_str(&body).unwrap_or_default();
         if status.is_success() {
             return Heard::Answer(json);
         }
         assert!(status.as_u16() != 400, "the request was good: {body}");
-        self.note(json["code"].as_str().unwrap_or("a status without a code"));
+        self.nodes.note(json["code"].as_str().unwrap_or("a status without a code"));
         match json["outcome"].as_str() {
             Some("not_applied") => Heard::Refused,
             _ => Heard::Unknown,

@@ -111,7 +111,7 @@ impl TxnLoad {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        let clients = self.api.nodes() * CLIENTS_PER_NODE;
+        let clients = self.api.nodes.count() * CLIENTS_PER_NODE;
         let lists = (0..clients).map(|client| tokio::spawn(self.clone().on_lists(client)));
         let bank = (0..clients).map(|client| tokio::spawn(self.clone().on_accounts(client)));
         Ok(lists.chain(bank).collect())
@@ -146,16 +146,7 @@ impl TxnLoad {
     }
 
     fn begin(&self, client: u32, level: Level, steps: Vec<ListStep>) -> ListId {
-        self.book.lock().unwrap().begin(ListTxn {
-            client,
-            invoked: 0,
-            returned: None,
-            level,
-            fate: Fate::Unknown,
-            read_ts: None,
-            commit_ts: None,
-            steps,
-        })
+        self.book.lock().unwrap().begin(ListTxn::begun(client, level, steps))
     }
 
     async fn read_lists(&self, rng: &mut dyn Rng, client: u32, lists: &[u32]) -> Option<Json> {
@@ -318,7 +309,7 @@ impl TxnLoad {
     }
 
     fn node(&self, rng: &mut dyn Rng) -> usize {
-        usize::try_from(rng.between(0, self.api.nodes() as u64)).unwrap()
+        usize::try_from(rng.between(0, self.api.nodes.count() as u64)).unwrap()
     }
 
     /// Once no fault is left: every node serves all accounts and lists, no lock stays, and every replica
@@ -329,7 +320,7 @@ impl TxnLoad {
     pub async fn last_look(&self) -> Result<(), String> {
         let patience = Duration::from_secs(5);
         let last = self.appends.load(Ordering::SeqCst) / GENERATION * LISTS;
-        for node in 0..self.api.nodes() {
+        for node in 0..self.api.nodes.count() {
             until("accounts are served", || self.count_money(node, patience)).await?;
             let lists: Vec<u32> = (0..last + LISTS).collect();
             for some in lists.chunks(50) {
@@ -352,7 +343,7 @@ impl TxnLoad {
             }
         };
         until("no lock is left", is_free).await?;
-        for node in 0..self.api.nodes() {
+        for node in 0..self.api.nodes.count() {
             let path = "/v1/kv/scan?consistency=follower&limit=1000";
             let is_level = || async { matches!(self.api.get(node, path).await, Heard::Answer(_)) };
             until("replicas are level", is_level).await?;

@@ -55,6 +55,21 @@ pub struct ListTxn {
 }
 
 impl ListTxn {
+    /// One that has just begun; a book says when.
+    #[must_use]
+    pub fn begun(client: u32, level: Level, steps: Vec<ListStep>) -> Self {
+        Self {
+            client,
+            invoked: 0,
+            returned: None,
+            level,
+            fate: Fate::Unknown,
+            read_ts: None,
+            commit_ts: None,
+            steps,
+        }
+    }
+
     /// What it appended, in order.
     pub fn appends(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
         self.steps.iter().filter_map(|step| match step {

@@ -58,16 +58,7 @@ impl TxnClients {
     }
 
     pub(super) fn list_txn(&self, client: u32, level: Level, steps: Vec<ListStep>) -> ListId {
-        self.book.borrow_mut().begin(ListTxn {
-            client,
-            invoked: 0,
-            returned: None,
-            level,
-            fate: Fate::Unknown,
-            read_ts: None,
-            commit_ts: None,
-            steps,
-        })
+        self.book.borrow_mut().begin(ListTxn::begun(client, level, steps))
     }
 
     pub(super) fn end_list(&self, node: NodeId, id: ListId, fate: Fate, end: ListEnd) {
