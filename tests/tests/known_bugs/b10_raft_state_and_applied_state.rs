@@ -11,6 +11,7 @@
 use super::one_replica::{REGION, entry, region, voter};
 use super::recording::{Recording, Rows, content, executor, task};
 use raft::eraftpb::{Entry, HardState};
+use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -154,17 +155,27 @@ fn a_crash_within_a_log_write_loses_that_write_alone() {
     }
 }
 
+/// Copies what the engines have on disk. They remove files that they no longer need in the background:
+/// a copy that misses one is no state that the disk was ever in, and is made anew.
 fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for found in std::fs::read_dir(from).unwrap() {
-        let found = found.unwrap();
+    while let Err(error) = try_copy(from, to) {
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+        std::fs::remove_dir_all(to).unwrap();
+    }
+}
+
+fn try_copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for found in std::fs::read_dir(from)? {
+        let found = found?;
         let target = to.join(found.file_name());
-        if found.file_type().unwrap().is_dir() {
-            copy(&found.path(), &target);
+        if found.file_type()?.is_dir() {
+            try_copy(&found.path(), &target)?;
         } else if found.file_name() != "LOCK" {
-            std::fs::copy(found.path(), target).unwrap();
+            std::fs::copy(found.path(), target)?;
         }
     }
+    Ok(())
 }
 
 fn open(folder: &Path) -> (Arc<dyn KvEngine>, Arc<dyn RaftLog>) {
