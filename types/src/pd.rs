@@ -5,7 +5,7 @@
 use crate::error::Code;
 use crate::ids::{ClusterId, NodeId, PeerId, RegionId, StoreId, Term, Timestamp};
 use crate::key::{Key, KeyRange};
-use crate::region::{Peer, Region};
+use crate::region::{Peer, Region, RegionEpoch};
 use crate::txn::gc::{GcBarrier, GcRound, GcState};
 use serde::{Deserialize, Serialize};
 
@@ -316,13 +316,25 @@ pub enum PdRequest {
     ReportGcRound(GcRound),
 }
 
+/// A replica that the shape of its Region does not name. What PD knows of a Region may be old: a
+/// replica whose own shape is as new was added since, and must stay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expulsion {
+    /// Whose.
+    pub region: RegionId,
+    /// The replica.
+    pub peer: Peer,
+    /// Of the shape without it.
+    pub epoch: RegionEpoch,
+}
+
 /// What a Store shall do, told with the reply to its heartbeat.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreInstructions {
     /// Initial Regions to create here, until the Store says `bootstrapped`.
     pub create: Vec<Region>,
-    /// Orphans that are no longer members: destroy them.
-    pub destroy: Vec<(RegionId, Peer)>,
+    /// Orphans that are no longer members: destroy those whose own shape is older.
+    pub destroy: Vec<Expulsion>,
     /// Addresses of all nodes and the Stores they run.
     pub directory: Vec<(NodeInfo, Vec<StoreId>)>,
 }

@@ -247,8 +247,8 @@ impl Message for StepAside {
 /// Inbox, Store → RegionPeer: you are no member any more. Told again.
 #[derive(Debug)]
 pub struct Expelled {
-    /// Epoch of the Region without this replica; `None` if PD says so.
-    pub epoch: Option<RegionEpoch>,
+    /// Epoch of the Region's shape without this replica, as a fellow replica or PD knows it.
+    pub epoch: RegionEpoch,
 }
 
 impl Message for Expelled {

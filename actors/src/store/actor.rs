@@ -15,7 +15,7 @@ use crate::cell::{Acts, Cx, Mailbox, Message, On, ReplyTo};
 use crate::env::essential;
 use crate::log_writer::ForgetLog;
 use crate::region_peer::{
-    AdminRequest, LogMayBeCut, PeerParts, PeerSpec, PeerTick, SnapshotReceived, StepAside,
+    AdminRequest, Expelled, LogMayBeCut, PeerParts, PeerSpec, PeerTick, SnapshotReceived, StepAside,
 };
 use crate::supervision::{ChildHandle, StormMeter, Verdict, supervise};
 use crate::transport::OutgoingSnapshot;
@@ -25,7 +25,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use troupe_types::pd::{
-    PdReply, PdRequest, PdResult, RegionInstruction, RegionReport, StoreInstructions, StoreStats,
+    Expulsion, PdReply, PdRequest, PdResult, RegionInstruction, RegionReport, StoreInstructions,
+    StoreStats,
 };
 use troupe_types::request::RegionReply;
 use troupe_types::{Moment, Peer, Region, RegionError, RegionId};
@@ -266,8 +267,8 @@ impl Store {
 
     fn obey(&mut self, instructions: StoreInstructions, cx: &mut Cx<'_, Self>) {
         self.parts.directory.update(&instructions.directory);
-        for (region, peer) in instructions.destroy {
-            self.destroy_orphan(region, peer);
+        for expulsion in instructions.destroy {
+            self.expel(&expulsion);
         }
         if !instructions.create.is_empty() && !self.bootstrapped && !self.bootstrapping {
             self.bootstrap(instructions.create, cx);
@@ -286,10 +287,10 @@ impl Store {
     }
 
     /// PD says that the replica is no member: it learns that as from a fellow replica.
-    fn destroy_orphan(&self, region: RegionId, peer: Peer) {
-        let Some(handle) = self.parts.router.get(region) else { return };
+    fn expel(&self, Expulsion { region, peer, epoch }: &Expulsion) {
+        let Some(handle) = self.parts.router.get(*region) else { return };
         if handle.peer.id == peer.id {
-            let _ = handle.mailbox.tell(crate::region_peer::Expelled { epoch: None });
+            let _ = handle.mailbox.tell(Expelled { epoch: *epoch });
         }
     }
 

@@ -92,7 +92,7 @@ impl LocalStores {
         match addressee(handle.peer.id, &envelope) {
             Addressee::Here => {}
             Addressee::Successor => {
-                let _ = handle.mailbox.tell(Expelled { epoch: Some(envelope.epoch) });
+                let _ = handle.mailbox.tell(Expelled { epoch: envelope.epoch });
                 return;
             }
             Addressee::Nobody => {
@@ -102,7 +102,7 @@ impl LocalStores {
         }
         let (from, epoch) = (envelope.from, envelope.epoch);
         if envelope.is_tombstone {
-            let _ = handle.mailbox.tell(Expelled { epoch: Some(epoch) });
+            let _ = handle.mailbox.tell(Expelled { epoch });
             return;
         }
         match parse(&envelope) {

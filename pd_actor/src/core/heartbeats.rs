@@ -4,8 +4,8 @@ use super::serving::Serving;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use troupe_types::pd::{
-    PdReply, PdResult, RegionInstruction, RegionReport, StoreInfo, StoreInstructions, StoreStats,
-    StoreView,
+    Expulsion, PdReply, PdResult, RegionInstruction, RegionReport, StoreInfo, StoreInstructions,
+    StoreStats, StoreView,
 };
 use troupe_types::{Moment, Peer, PeerId, RegionId, StoreId};
 
@@ -77,22 +77,22 @@ impl Serving {
             self.heard.told.insert(store);
         }
         let destroy = orphans.iter().filter(|(_, peer)| peer.store == store);
-        let destroy = destroy.filter(|orphan| self.is_no_member(**orphan, turn.now));
-        let destroy = destroy.copied().collect::<Vec<_>>();
+        let destroy = destroy.filter_map(|orphan| self.expulsion(*orphan, turn.now)).collect();
         self.note_orphans(store, orphans, turn.now);
         let directory = self.directory();
         Ok(PdReply::StoreHeartbeat(StoreInstructions { create, destroy, directory }))
     }
 
-    /// Is the orphan surely no member any more? Only if the leader of its Region has reported, since
-    /// the orphan was first named, a shape without it, and no operator adds it at the moment.
-    fn is_no_member(&self, (region, peer): (RegionId, Peer), now: Moment) -> bool {
+    /// Is the orphan no member any more? Only if a report of its Region, heard since the orphan was
+    /// first named, does not name it, and no operator adds it at the moment. The report may have been
+    /// on its way for long, so its epoch goes along: the orphan knows whether that is news.
+    fn expulsion(&self, (region, peer): (RegionId, Peer), now: Moment) -> Option<Expulsion> {
         let named = self.heard.orphans.get(&peer.store).and_then(|o| o.get(&(region, peer.id)));
         let named = named.copied().unwrap_or(now);
         let is_newer = self.routes.reported(region).is_some_and(|at| at > named);
-        let route = self.routes.get(region);
-        let is_out = route.is_some_and(|route| route.region.peer(peer.id).is_none());
-        is_newer && is_out && !self.operators.is_busy(region)
+        let shape = &self.routes.get(region)?.region;
+        let is_out = is_newer && shape.peer(peer.id).is_none() && !self.operators.is_busy(region);
+        is_out.then_some(Expulsion { region, peer, epoch: shape.epoch })
     }
 
     /// Remembers when each orphan was first named, and forgets those no longer named.

@@ -126,11 +126,11 @@ pub enum Input<W> {
     },
     /// Hand leadership to any other voter: the node stops.
     StepAside,
-    /// This replica is no member any more, says a fellow replica whose shape has this epoch, or
-    /// with `None`, PD.
+    /// This replica is no member of the Region in the shape that a fellow replica, or PD, knows. An
+    /// older shape than its own is from before it was added.
     Expelled {
-        /// Epoch without this replica.
-        epoch: Option<RegionEpoch>,
+        /// Of that shape.
+        epoch: RegionEpoch,
     },
     /// End of a batch.
     Flush,

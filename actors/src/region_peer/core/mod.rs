@@ -395,9 +395,8 @@ impl<W> RegionCore<W> {
         }
     }
 
-    fn on_expelled(&mut self, epoch: Option<RegionEpoch>, out: &mut Vec<Output<W>>) {
-        let own = self.region().epoch.conf_ver;
-        let is_news = epoch.is_none_or(|epoch| epoch.conf_ver > own);
+    fn on_expelled(&mut self, epoch: RegionEpoch, out: &mut Vec<Output<W>>) {
+        let is_news = epoch.conf_ver > self.region().epoch.conf_ver;
         // A snapshot on its way into the engine must not outlive the replica.
         if is_news && !self.is_leader() && self.snapshots.installing.is_none() {
             self.destroy(out);

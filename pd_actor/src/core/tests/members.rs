@@ -1,6 +1,6 @@
 //! Join, register, drain, remove, views.
 use super::*;
-use troupe_types::pd::StoreState;
+use troupe_types::pd::{Expulsion, StoreState};
 
 fn join(grpc: &str, http: &str, identities: &[u64]) -> PdRequest {
     let node = NodeInfo {
@@ -132,5 +132,7 @@ fn an_orphan_is_destroyed_only_after_a_newer_report_without_it() {
         let reports = vec![report(&data, 1)];
         pd.ask(PdRequest::RegionHeartbeat { reports }).unwrap();
     }
-    assert_eq!(destroyed, [vec![], vec![orphan], vec![orphan]]);
+    let (region, peer) = orphan;
+    let expulsion = Expulsion { region, peer, epoch: data.epoch };
+    assert_eq!(destroyed, [vec![], vec![expulsion.clone()], vec![expulsion]]);
 }
