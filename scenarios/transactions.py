@@ -19,6 +19,8 @@ ACCOUNTS = 24
 OPENING = 100
 TOTAL = ACCOUNTS * OPENING
 WRITERS = 6
+# Seconds until a request must have been answered. The locks of a dead coordinator live up to 20.
+PATIENCE = 60
 MODES = [
     {},
     {"mode": "pessimistic"},
@@ -234,6 +236,7 @@ def sending(number, urls, journal, stop, failures):
         }
         headers, tries = {"Idempotency-Key": f'"{key}"'}, 0
         extra = 1 if rng.random() < 0.1 else 0
+        give_up = time.monotonic() + PATIENCE
         while True:
             node = nodes[0] if tries == 0 else rng.choice(nodes)
             status, reply = node.ask("POST", "/v1/txn?timeout=4s", body, headers)
@@ -246,11 +249,12 @@ def sending(number, urls, journal, stop, failures):
             elif status in (400, 404, 412, 413, 422):
                 failures.append(f"{key}: {status} {reply}")
                 return
-            elif tries > 300:
+            elif time.monotonic() > give_up:
                 failures.append(f"{key}: no answer after {tries} tries, last {status} {reply}")
                 return
             else:
-                time.sleep(0.02)
+                after = (reply.get("retry") or {}).get("after_ms") or 20
+                time.sleep(after / 1000)
 
 
 def check_once(folder, url):

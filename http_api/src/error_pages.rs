@@ -221,7 +221,8 @@ const fn advice_on(code: Code) -> Advice {
             "Begin a new one and repeat its steps. Long transactions need keepalives.",
         ),
         Code::IdempotentInProgress => advice(
-            "The first request with this Idempotency-Key is still running.",
+            "The first request with this Idempotency-Key is still running, or its node died less than 20 \
+             seconds ago, and its locks have not expired yet.",
             "Wait and send it again: it then gets the outcome of the first.",
         ),
         Code::IdempotencyMismatch => advice(
