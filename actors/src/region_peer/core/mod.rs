@@ -229,7 +229,7 @@ impl<W> RegionCore<W> {
         assert!(now >= self.now, "the monotonic clock went back");
         self.now = now;
         if self.destroyed {
-            return;
+            return self.refuse(input, out);
         }
         match input {
             Input::Tick => self.on_tick(out),

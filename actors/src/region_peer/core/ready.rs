@@ -6,7 +6,7 @@
 //! 3. When that is durable: the answers that depend on it, and further commits.
 //! 4. Committed entries are applied. raft-rs 0.7 commits for application only what this replica has
 //!    persisted itself.
-use super::{ApplyOutcome, CommittedEntry, Delegate, Output, RegionCore, lease::Lease};
+use super::{ApplyOutcome, CommittedEntry, Delegate, Input, Output, RegionCore, lease::Lease};
 use raft::StateRole;
 use raft::eraftpb::{Entry, Message, MessageType};
 use std::time::Duration;
@@ -222,6 +222,32 @@ impl<W> RegionCore<W> {
             out.push(Output::Reply(waiter, Ok(reply)));
         }
         out.push(Output::Destroy);
+    }
+
+    /// What comes behind the end has no effect, and whoever waits for it may ask elsewhere.
+    pub(super) fn refuse(&self, input: Input<W>, out: &mut Vec<Output<W>>) {
+        let waiter = match input {
+            Input::Propose { waiter, .. }
+            | Input::ReadIndex { waiter }
+            | Input::AwaitApplied { waiter, .. }
+            | Input::Admin { waiter, .. }
+            | Input::Status { waiter } => waiter,
+            Input::Tick
+            | Input::Raft { .. }
+            | Input::SnapshotReceived { .. }
+            | Input::Persisted { .. }
+            | Input::Applied(_)
+            | Input::SnapshotGenerated(_)
+            | Input::SnapshotInstalled { .. }
+            | Input::SnapshotSent { .. }
+            | Input::Unreachable { .. }
+            | Input::CutLog { .. }
+            | Input::StepAside
+            | Input::Expelled { .. }
+            | Input::Flush => return,
+        };
+        let error = RegionError::RegionNotFound { region: self.region().id, store: self.me.store };
+        out.push(Output::Reply(waiter, Err(error)));
     }
 
     /// What a change of role brings with it.

@@ -223,6 +223,18 @@ fn a_removed_replica_ends_when_a_member_with_a_newer_shape_says_so() {
     assert!(cluster.node(4).kinds.is_empty(), "it does nothing any more");
 }
 
+/// A client of a replica that was being taken away heard that the outcome of its write was unknown.
+#[test]
+fn what_comes_to_a_removed_replica_is_refused_and_had_no_effect() {
+    let mut cluster = removed_behind_its_back();
+    let newer = cluster.node(1).region.epoch;
+    cluster.give(4, Input::Expelled { epoch: newer });
+    let region = cluster.node(4).region.id;
+    let refused = RegionError::RegionNotFound { region, store: StoreId(4) };
+    let waiter = cluster.propose(4, put("a", "late"));
+    assert_eq!(cluster.reply(4, waiter), Some(Err(refused)));
+}
+
 /// PD may know of a Region only what was so before the replica was added: its data would be lost.
 #[test]
 fn a_replica_stays_when_it_is_missing_in_a_shape_from_before_it_was_added() {
