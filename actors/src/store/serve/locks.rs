@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use troupe_types::key::successor;
 use troupe_types::request::{Consistency, RegionReply, RegionResult, RegionTarget};
 use troupe_types::txn::LockInfo;
-use troupe_types::{Key, KeyRange, Moment, ReadCommand, ReadReply, RegionError, Timestamp};
+use troupe_types::{
+    Key, KeyRange, Moment, ReadCommand, ReadReply, RegionError, RegionId, Timestamp,
+};
 
 /// Locks in key order, and what is left to look at.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,23 +26,34 @@ impl StoreHandle {
         (range, max_ts, limit): (KeyRange, Timestamp, u32),
         deadline: Moment,
     ) -> RegionResult {
+        let most = limit as usize;
+        // In this order: a lock that is remembered may be stored at any moment, never the other way.
+        // One more than fits, so that it shows when there are more.
+        let wanted = (max_ts, most.saturating_add(1));
+        let remembered =
+            self.remembered_locks(target.region, (range.clone(), wanted), deadline).await?;
         let scan = ReadCommand::ScanLocks { range: range.clone(), max_ts, limit };
         let reply = self.read(target, scan, Consistency::Leader, deadline).await?;
         let RegionReply::Read(ReadReply::Locks { locks, rest }) = reply else { return Ok(reply) };
-        let (region, limit) = (target.region, limit as usize);
+        let Found { locks, rest } = Found { locks, rest }.with(remembered, &range, most);
+        Ok(RegionReply::Read(ReadReply::Locks { locks, rest }))
+    }
+
+    async fn remembered_locks(
+        &self,
+        region: RegionId,
+        (range, (max_ts, limit)): (KeyRange, (Timestamp, usize)),
+        deadline: Moment,
+    ) -> Result<Vec<LockInfo>, RegionError> {
         let (reply, answer) = ReplyTo::channel();
-        // One more than fits, so that it shows when there are more.
-        let (part, wanted) = (range.clone(), limit.saturating_add(1));
-        let ask = RememberedLocksQuery { region, range: part, max_ts, limit: wanted, reply };
+        let ask = RememberedLocksQuery { region, range, max_ts, limit, reply };
         let told = self.scheduler.remembered.tell_by(ask, deadline);
         told.map_err(|(refused, _)| refused_by(refused, region))?;
-        let remembered = match self.within(deadline, answer).await {
-            Some(Ok(remembered)) => remembered,
-            Some(Err(_)) => return Err(Outcome::NoEffect.after_crash(region)),
-            None => return Err(RegionError::DeadlineExceeded),
-        };
-        let Found { locks, rest } = Found { locks, rest }.with(remembered, &range, limit);
-        Ok(RegionReply::Read(ReadReply::Locks { locks, rest }))
+        match self.within(deadline, answer).await {
+            Some(Ok(remembered)) => Ok(remembered),
+            Some(Err(_)) => Err(Outcome::NoEffect.after_crash(region)),
+            None => Err(RegionError::DeadlineExceeded),
+        }
     }
 }
 

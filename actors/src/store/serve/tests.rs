@@ -9,7 +9,7 @@ fn key(name: &str) -> Key {
     txn_key(0, name.as_bytes())
 }
 
-fn lock(name: &str) -> LockInfo {
+pub(super) fn lock(name: &str) -> LockInfo {
     LockInfo {
         key: key(name),
         primary: key(name),

@@ -1,8 +1,7 @@
 //! Pages of locks, some stored and some remembered.
+use super::super::tests::lock;
 use super::*;
 use bytes::Bytes;
-use troupe_storage::mvcc::Lock;
-use troupe_types::txn::LockKind;
 
 fn range(start: &str, end: &str) -> KeyRange {
     KeyRange::new(Bytes::from(start.to_owned()), Bytes::from(end.to_owned()))
@@ -10,23 +9,12 @@ fn range(start: &str, end: &str) -> KeyRange {
 
 /// Locks on keys of one letter each.
 fn locks(keys: &str, start_ts: u64) -> Vec<LockInfo> {
-    let lock = Lock {
-        kind: LockKind::Pessimistic,
-        primary: Bytes::from_static(b"p"),
+    let lock = |key: char| LockInfo {
+        key: Bytes::from(key.to_string()),
         start_ts: Timestamp(start_ts),
-        ttl_ms: 1,
-        short_value: None,
-        expires_at: None,
-        for_update_ts: Timestamp(start_ts),
-        txn_size: 0,
-        min_commit_ts: Timestamp(0),
-        use_async_commit: false,
-        secondaries: Vec::new(),
-        rollbacks: Vec::new(),
-        generation: 0,
-        locked_with_conflict: false,
+        ..lock("p")
     };
-    keys.chars().map(|key| lock.info(Bytes::from(key.to_string()))).collect()
+    keys.chars().map(lock).collect()
 }
 
 fn page(stored: &str, rest: Option<&str>, remembered: &str, limit: usize) -> (String, Option<Key>) {
