@@ -155,7 +155,7 @@ pub fn under_load<F: Future<Output = ()>>(
     in_cluster(plan(seed), |cluster| async move {
         let clients = TxnClients::start(&cluster.world, mode).await;
         act(cluster.clone()).await;
-        clients.stop();
+        clients.stop().await;
         *told.borrow_mut() = clients.finish().await;
     });
     found.take()

@@ -155,11 +155,6 @@ impl TxnClients {
         clients
     }
 
-    /// Lets the clients end after what they do now.
-    pub fn stop(&self) {
-        self.is_over.set(true);
-    }
-
     /// How many transactions ended how.
     #[must_use]
     pub fn counts(&self) -> Counts {
