@@ -5,8 +5,9 @@
 //! lead, and joint configurations that are left too early, are the same in other clothes.
 //!
 //! The tests change members at random in a cluster under load, cuts and crashes; follow one change through
-//! a core, where only its application may count; take the leader's replica away; and run through all small
-//! Regions to see that no plan of PD ever steps between two sets of voters without a common majority.
+//! a core, where only its application may count; take the leader's replica away; keep PD from hearing of a
+//! new one; and run through all small Regions to see that no plan of PD ever steps between two sets of
+//! voters without a common majority.
 use super::cluster::{Cluster, KEY, SECOND, in_cluster, millis, plan, sleep};
 use super::one_replica::{One, applies, message, region, voter};
 use protobuf::Message as _;
@@ -20,12 +21,13 @@ use troupe_pd_actor::core::plan::{self as planner, Step};
 use troupe_tests::sim::checkers::linear;
 use troupe_tests::sim::checkers::order::LeaderWatch;
 use troupe_tests::sim::clients::Clients;
+use troupe_tests::sim::filters::isolates;
 use troupe_tests::sim::node::Plan;
 use troupe_types::pd::{OperatorRequest, PdRequest, RegionReport};
 use troupe_types::request::{AdminCommand, Consistency, PeerChange, RegionBody, RegionReply};
 use troupe_types::{
-    LogIndex, NodeId, Peer, PeerId, PeerRole, Region, RegionEpoch, RegionError, RegionId, StoreId,
-    Term, WriteCommand,
+    LogIndex, NodeId, Peer, PeerId, PeerRole, Region, RegionEpoch, RegionError, RegionId,
+    SYSTEM_REGION, StoreId, Term, WriteCommand,
 };
 
 fn of_role(region: &Region, role: PeerRole) -> Vec<Peer> {
@@ -184,6 +186,65 @@ fn a_leader_whose_replica_is_taken_away_hands_over_first() {
         assert!(is_gone(), "the operator does not end");
         watch.stop();
         assert_eq!(cluster.world.net.rivals(), Vec::<String>::new());
+    });
+}
+
+/// Found by the simulator (seed 1244): PD knew of a Region only what was so before a replica was added. That
+/// one missed its leader and asked whether it was still a member, a report of that time came late, and PD
+/// had the replica destroyed: a voter, with what it had acknowledged.
+#[test]
+fn a_replica_that_pd_has_not_heard_of_stays() {
+    in_cluster(Plan { nodes: 5, replicas: 3, ..plan(2_412) }, |cluster| async move {
+        let pd = cluster.wait_for_leader(SYSTEM_REGION).await;
+        let shapes = cluster.world.shapes().into_values();
+        let mut elsewhere = shapes.filter(|shape| shape.peer_on(StoreId(pd.get())).is_none());
+        let before = elsewhere.next().expect("a Region without a replica beside PD");
+        let region = before.id;
+        let leader = cluster.wait_for_leader(region).await;
+        let term = cluster.status(leader, region).await.term;
+        cluster.world.net.cut((leader, pd));
+        let mut nodes = cluster.others(pd).into_iter();
+        let new = nodes.find(|node| before.peer_on(StoreId(node.get())).is_none());
+        let new = new.expect("three of five nodes have a replica");
+        let (id, store) = (PeerId(9_000), StoreId(new.get()));
+        for change in [
+            PeerChange::AddLearner(Peer::learner(id, store)),
+            PeerChange::AddVoter(Peer::voter(id, store)),
+        ] {
+            let command = AdminCommand::ChangePeers { changes: vec![change] };
+            let asked = cluster.serve(leader, (region, RegionBody::Admin(command)), 5 * SECOND);
+            asked.await.unwrap();
+        }
+        let seen_there = || {
+            let handle = cluster.world.with_life(new, |life| life.store.router.get(region));
+            handle.flatten()?.view.delegate()
+        };
+        let votes = || {
+            let peer = seen_there().and_then(|delegate| delegate.region.peer(id));
+            peer.is_some_and(|peer| peer.role == PeerRole::Voter)
+        };
+        cluster.until("the new voter", 10 * SECOND, votes).await;
+
+        let alone = cluster.world.net.add_filter(isolates(new));
+        let service = cluster.service(pd);
+        for _ in 0..200 {
+            let report = RegionReport {
+                region: before.clone(),
+                leader: cluster.peer(leader, region),
+                term,
+                down: Vec::new(),
+                pending: Vec::new(),
+                approximate_bytes: 0,
+            };
+            let request = PdRequest::RegionHeartbeat { reports: vec![report] };
+            service.pd(request, service.env().now().after(SECOND)).await.unwrap();
+            sleep(millis(100)).await;
+            assert!(votes(), "the replica was destroyed");
+        }
+        assert_eq!(cluster.newest_leader(region), Some(leader), "nobody else reports");
+        cluster.world.net.remove_filter(alone);
+        let hears = || seen_there().is_some_and(|delegate| delegate.leader.is_some());
+        cluster.until("the replica to hear its leader", 10 * SECOND, hears).await;
     });
 }
 
