@@ -1,7 +1,7 @@
 //! One seed from start to verdict: found, let things go wrong under load, heal, check.
 use super::checkers::linear;
 use super::checkers::logs::LogWatch;
-use super::checkers::order::{LeaderWatch, timestamps};
+use super::checkers::order::{Claim, LeaderWatch, timestamps};
 use super::checkers::state::{are_level, differences};
 use super::checkers::txn::book::{Counts, Verdict};
 use super::clients::{Clients, KEYS};
@@ -15,14 +15,14 @@ use super::world::{World, simulate};
 use crate::workload::{Op, Outcome};
 use futures::FutureExt;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::Duration;
 use troupe_actors::supervision::life::panic_message;
-use troupe_types::NodeId;
 use troupe_types::request::Consistency;
+use troupe_types::{NodeId, RegionId};
 
 /// What to run.
 #[derive(Clone, Copy, Debug)]
@@ -281,8 +281,11 @@ async fn look_on(world: &World, watch: &RefCell<Watch>) {
     }
 }
 
-/// Every key can be written and read through every node soon after the last fault.
+/// Every key can be written and read through every node soon after the last fault. What a leader takes
+/// that has not heard yet of its successor may be lost; with the last such leader the faults are over.
 async fn check_liveness(world: &Rc<World>, clients: &Rc<Clients>) {
+    let is_led = || std::future::ready(is_led(&world.claims()));
+    world.until("one leader with a lease for each Region", LIVENESS, is_led).await;
     let mut value = 900_000_000;
     for node in world.ids() {
         for key in 0..KEYS {
@@ -293,6 +296,12 @@ async fn check_liveness(world: &Rc<World>, clients: &Rc<Clients>) {
             }
         }
     }
+}
+
+fn is_led(claims: &[Claim]) -> bool {
+    let led = claims.iter().filter(|claim| claim.leads);
+    let regions: BTreeSet<RegionId> = claims.iter().map(|claim| claim.region).collect();
+    led.clone().count() == regions.len() && led.clone().all(|claim| claim.has_lease)
 }
 
 async fn until_answered(world: &World, clients: &Clients, (node, key): (NodeId, u32), op: Op) {
